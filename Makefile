@@ -1,0 +1,176 @@
+# Each command makes the virtual environment it needs, in .venv/<version>.
+# Use another interpreter with: make test PYTHON=/path/to/python3.13t
+# Pass options on with:         make test ARGS="-k refs -x"
+
+PYTHON ?= python3
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+# Three words: the tag (3.12, or 3.13t for a free-threaded build), the full version,
+# and the folder the interpreter lives in. Empty where there is no usable Python.
+FOUND := $(shell '$(PYTHON)' -c 'import sys, sysconfig; \
+  t = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""; \
+  new = sys.version_info >= (3, 11); \
+  new and print("%d.%d%s" % (sys.version_info[:2] + (t,)), \
+    sys.version.split()[0] + t, sys.base_prefix)' 2>/dev/null </dev/null)
+TAG := $(firstword $(FOUND))
+FREE_THREADED := $(filter %t,$(TAG))
+VENV := .venv/$(or $(TAG),none)
+PY := $(VENV)/bin/python
+PIP_INSTALL := $(PY) -m pip install -qq --no-input --disable-pip-version-check
+
+# The environment is made anew when pyproject.toml or the interpreter changes.
+ifneq ($(FOUND),$(shell cat $(VENV)/.python 2>/dev/null))
+$(VENV)/.made: FORCE
+endif
+
+$(VENV)/.made: pyproject.toml
+ifeq ($(TAG),)
+	@echo "atomos needs Python 3.11 or newer, but '$(PYTHON) --version' says:" \
+	  "$$('$(PYTHON)' --version 2>&1 </dev/null | head -n 1)" >&2
+	@echo "Install one, or name one: make $(firstword $(MAKECMDGOALS)) PYTHON=/path/to/python3.13" >&2
+	@exit 1
+else
+	@echo "Making $(VENV) with Python $(word 2,$(FOUND))"
+	@rm -rf $(VENV)
+	@'$(PYTHON)' -m venv $(VENV)
+	@echo "$(FOUND)" > $(VENV)/.python
+	@touch $@
+endif
+
+# What is installed, one stamp for each set of extras.
+$(VENV)/.demo: EXTRAS := demo
+$(VENV)/.test: EXTRAS := test,demo
+$(VENV)/.bench: EXTRAS := bench
+$(VENV)/.dev: EXTRAS := dev
+$(VENV)/.demo $(VENV)/.test $(VENV)/.bench $(VENV)/.dev: $(VENV)/.made
+	$(if $(and $(FREE_THREADED),$(filter %/.dev,$@)),@$(NO_TOOLS))
+	@echo "Installing atomos[$(EXTRAS)] in $(VENV)"
+	@$(PIP_INSTALL) --editable '.[$(EXTRAS)]'
+	@touch $@
+
+NO_TOOLS = echo "mypy needs packages with no wheel for Python $(TAG)." \
+  "Use an interpreter with a GIL for this." >&2; exit 1
+
+# The runtime dependencies as wheels, so that `make package` needs no network.
+$(VENV)/.wheels: $(VENV)/.dev
+	@rm -rf $(VENV)/wheels
+	@$(PY) -m pip wheel -qq --no-input --disable-pip-version-check \
+	  --no-build-isolation --wheel-dir $(VENV)/wheels .
+	@rm -f $(VENV)/wheels/atomos-*
+	@touch $@
+
+##@ Commands
+
+.PHONY: demo
+demo: $(VENV)/.demo ## Run the demo
+	@$(PY) -m atomos $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.test ## Run the tests
+	$(PY) -m pytest $(ARGS)
+
+.PHONY: bench
+bench: $(VENV)/.bench ## Run the benchmarks
+	$(PY) -m benchmarks $(ARGS)
+
+.PHONY: check
+ifeq ($(FREE_THREADED),)
+check: lint types test examples package ## Run everything CI runs: lint, types, test, examples, package
+	@echo "check: all passed on Python $(word 2,$(FOUND))"
+else
+check: test examples
+	@echo "check: tests and README examples passed on Python $(word 2,$(FOUND))." \
+	  "Lint, types and the package are checked on an interpreter with a GIL only."
+endif
+
+.PHONY: format
+format: $(VENV)/.dev ## Format the code and fix what the linter can fix
+	$(PY) -m ruff check --fix-only .
+	$(PY) -m ruff format .
+
+.PHONY: clean
+clean: ## Remove the virtual environments and everything else made here
+	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache \
+	  .coverage .coverage.* htmlcov docs/_build
+	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## Show this help
+	@echo "Usage: make COMMAND [PYTHON=/path/to/python] [ARGS=\"...\"]"
+	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+##@ Parts of check
+
+.PHONY: lint
+lint: $(VENV)/.dev ## Check style and formatting
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+.PHONY: types
+types: $(VENV)/.dev ## Check the types
+	$(PY) -m mypy atomos $(wildcard tests/typing)
+
+.PHONY: examples
+examples: $(VENV)/.test ## Run the Python examples in README.md
+	@$(PY) -W error -c "$$README_EXAMPLES"
+
+.PHONY: package
+package: $(VENV)/.wheels ## Build the package and import it in an empty environment
+	@rm -rf $(VENV)/dist $(VENV)/smoke
+	@echo "Building the sdist and the wheel in $(VENV)/dist"
+	@$(PY) -m build --no-isolation --outdir $(VENV)/dist . > $(VENV)/build.log 2>&1 \
+	  || { cat $(VENV)/build.log; exit 1; }
+	@$(PY) -m venv --without-pip $(VENV)/smoke
+	@$(PY) -m pip --python $(VENV)/smoke/bin/python install -qq --no-input \
+	  --disable-pip-version-check --no-index --find-links $(VENV)/wheels \
+	  $(VENV)/dist/atomos-*.whl
+	@cd $(VENV)/smoke && bin/python -I -W error -c "$$SMOKE"
+
+# Runs each ```python and ```pycon block of README.md, from top to bottom, in one
+# namespace. A block with >>> prompts must print what it shows; any other must not
+# raise. Mark a block that is not to be run with another word, such as ```python no-run.
+define README_EXAMPLES
+import doctest, re, sys
+with open("README.md", encoding="utf-8") as file:
+    text = file.read()
+names = {"__name__": "__main__"}
+runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+count = 0
+for block in re.finditer(r"^```(?:python|pycon)\n(.*?)^```", text, re.M | re.S):
+    count += 1
+    code, line = block[1], text.count("\n", 0, block.start(1))
+    if re.search("^>>> ", code, re.M):
+        parser = doctest.DocTestParser()
+        test = parser.get_doctest(code, names, "README.md", "README.md", line)
+        runner.run(test, clear_globs=False)
+        names.update(test.globs)
+    else:
+        exec(compile("\n" * line + code, "README.md", "exec"), names)
+if runner.failures or not count:
+    sys.exit("README.md: %d of the blocks run failed, %d were run"
+             % (runner.failures, count))
+print("README.md: ran %d Python blocks" % count)
+endef
+export README_EXAMPLES
+
+define SMOKE
+import importlib.metadata, pathlib, sys
+import atomos, atomos.atom, atomos.atomic
+here = pathlib.Path(atomos.__file__).parent
+files = importlib.metadata.files("atomos")
+tops = {file.parts[0] for file in files}
+assert here.is_relative_to(sys.prefix), here
+assert (here / "py.typed").is_file(), "py.typed is missing"
+assert importlib.metadata.version("atomos") == atomos.__version__
+assert {top for top in tops if not top.endswith(".dist-info")} == {"atomos"}, tops
+print("package: atomos %s imports from the wheel" % atomos.__version__)
+endef
+export SMOKE
+
+.PHONY: FORCE
+FORCE:
