@@ -1,0 +1,180 @@
+"""Atom: one value that changes by functions, after Clojure's atom."""
+
+from __future__ import annotations
+
+from operator import eq
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from atomos.reference import ARef
+from atomos.stm import _solo
+from atomos.stm._clock import clock
+from atomos.stm._fitness import refuse_uncallable
+from atomos.stm._owner import current
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["ARef", "Atom"]
+
+T = TypeVar("T")
+_current = current.get
+
+
+class Atom(ARef[T]):
+    """A value that any thread may read, and change by a function of it.
+
+    Outside a transaction each call is a transaction of its own. Inside one it
+    joins: the change takes effect with the transaction, or not at all.
+
+    Example:
+        >>> from atomos import Atom
+        >>> tally = Atom({})
+        >>> tally.swap(lambda d: {**d, "apples": 3})
+        {'apples': 3}
+        >>> tally
+        Atom({'apples': 3})
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        value: T,
+        *,
+        name: str | None = None,
+        validator: Callable[[T], object] | None = None,
+        meta: Any = None,
+    ) -> None:
+        """Start with `value`.
+
+        Args:
+            value: Any object; treat it as immutable.
+            name: What `repr` and errors call it.
+            validator: Called with each value before it is stored; a false
+                answer or an exception refuses it.
+            meta: Metadata, any object.
+
+        Raises:
+            TypeError: `validator` is not callable.
+            ValidationError: `validator` refuses `value`.
+
+        Cost: O(1); at most 256 bytes without the value.
+        """
+        super().__init__(
+            value, name=name, validator=validator, meta=meta, lock=clock.lock
+        )
+
+    def deref(self) -> T:
+        """Return the value: in a transaction its own, else the latest.
+
+        Cost: O(1), no lock.
+
+        Example:
+            >>> from atomos import Atom
+            >>> Atom(7).deref()
+            7
+        """
+        if _current() is None:
+            version = self._newest
+            if version.number > 0:
+                return version.value
+        return _solo.read(self)
+
+    def swap(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+        """Set the atom to ``fn(value, *args, **kwargs)`` and return that.
+
+        Args:
+            fn: Runs outside of every lock, and again when another thread was
+                faster, so it should have no effects.
+            *args: Passed to `fn` after the value.
+            **kwargs: Passed to `fn`.
+
+        Returns:
+            The new value.
+
+        Raises:
+            TypeError: `fn` is not callable.
+            ValidationError: The validator refuses the new value.
+            WouldDeadlockError: This thread itself holds the atom elsewhere.
+
+        Cost: one call of `fn` and one lock, more if another thread is faster.
+
+        Example:
+            >>> from atomos import Atom
+            >>> Atom(7).swap(max, 9)
+            9
+        """
+        if not callable(fn):
+            refuse_uncallable(fn, "swap")
+        return _solo.update(self, fn, args, kwargs)[1]
+
+    def swap_vals(
+        self, fn: Callable[..., T], /, *args: Any, **kwargs: Any
+    ) -> tuple[T, T]:
+        """Do as `swap`, and return the value before and after.
+
+        Raises:
+            TypeError: `fn` is not callable.
+            ValidationError: The validator refuses the new value.
+
+        Cost: as `swap`.
+
+        Example:
+            >>> from atomos import Atom
+            >>> Atom(7).swap_vals(max, 9)
+            (7, 9)
+        """
+        refuse_uncallable(fn, "swap_vals")
+        return _solo.update(self, fn, args, kwargs)
+
+    def reset(self, value: T) -> T:
+        """Set the atom to `value`; return the value BEFORE, as atomos 0.3 does.
+
+        Raises:
+            ValidationError: The validator refuses `value`.
+
+        Cost: one lock.
+
+        Example:
+            >>> from atomos import Atom
+            >>> atom = Atom(7)
+            >>> atom.reset(8)
+            7
+            >>> atom.deref()
+            8
+        """
+        return _solo.exchange(self, value)
+
+    def reset_vals(self, value: T) -> tuple[T, T]:
+        """Set the atom to `value`; return the value before and after.
+
+        Raises:
+            ValidationError: The validator refuses `value`.
+
+        Cost: one lock.
+
+        Example:
+            >>> from atomos import Atom
+            >>> Atom(7).reset_vals(8)
+            (7, 8)
+        """
+        return _solo.exchange(self, value), value
+
+    def compare_and_set(self, old: object, new: T) -> bool:
+        """Set the atom to `new` if its value equals `old` (``==``).
+
+        Returns:
+            Whether it was set.
+
+        Raises:
+            ValidationError: The validator refuses `new`.
+
+        Cost: one comparison, outside of every lock, and one lock.
+
+        Example:
+            >>> from atomos import Atom
+            >>> atom = Atom(7)
+            >>> atom.compare_and_set(7, 8), atom.compare_and_set(7, 9)
+            (True, False)
+        """
+        return _solo.compare_and_exchange(self, old, new, eq)[0]

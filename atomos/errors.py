@@ -1,0 +1,98 @@
+"""Every error that atomos raises, under one root.
+
+A message says what happened, names the refs by their `name`, and says what to
+do. All of them are ordinary `Exception`s: a body may catch them. The engine's
+own control signals are not here, since no user code should see them.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AtomosError",
+    "CommuteError",
+    "HistoryLostError",
+    "IsolationError",
+    "NoTransactionError",
+    "ReadOnlyError",
+    "TransactionAborted",
+    "TransactionStateError",
+    "TransactionTimeout",
+    "ValidationError",
+    "WouldDeadlockError",
+]
+
+
+class AtomosError(Exception):
+    """The root of all errors of this library.
+
+    Example:
+        >>> from atomos import Ref
+        >>> from atomos.errors import AtomosError
+        >>> try:
+        ...     Ref(1).set(2)
+        ... except AtomosError as error:
+        ...     print(type(error).__name__)
+        NoTransactionError
+    """
+
+
+class NoTransactionError(AtomosError, RuntimeError):
+    """A call that needs a running transaction was made outside of one."""
+
+
+class ValidationError(AtomosError, ValueError):
+    """A validator refused a value; nothing was written.
+
+    When the validator raised, its exception is the `__cause__`.
+    """
+
+
+class ReadOnlyError(AtomosError, RuntimeError):
+    """A write was attempted in a transaction made with ``read_only=True``."""
+
+
+class IsolationError(AtomosError, RuntimeError):
+    """A nested call asked for a stronger isolation than is running."""
+
+
+class CommuteError(AtomosError, RuntimeError):
+    """A function given to `commute` touched a ref, an atom or an atomic."""
+
+
+class TransactionStateError(AtomosError, RuntimeError):
+    """A transaction block was used in a way that it cannot be used in.
+
+    For example after its end, twice, or left by `return` where a block that
+    may be re-run must be left through its end.
+    """
+
+
+class WouldDeadlockError(AtomosError, RuntimeError):
+    """The operation would wait for something that its own thread holds."""
+
+
+class HistoryLostError(AtomosError, RuntimeError):
+    """A snapshot needs a version that `max_history` has dropped."""
+
+
+class TransactionAborted(AtomosError, RuntimeError):
+    """A transaction gave up: it lost as often as `max_attempts` allows.
+
+    Attributes:
+        attempts: How many attempts were made.
+        lost_to: What the last one lost to, in words; None when it never ran.
+    """
+
+    def __init__(self, message: str, attempts: int, lost_to: str | None) -> None:
+        """Keep the attempts made and what the last one lost to."""
+        super().__init__(message)
+        self.attempts = attempts
+        self.lost_to = lost_to
+
+    def __reduce__(self) -> tuple[type, tuple[str, int, str | None]]:
+        """Pickle with all three arguments, which `Exception` would forget."""
+        return type(self), (self.args[0], self.attempts, self.lost_to)
+
+
+class TransactionTimeout(TransactionAborted, TimeoutError):
+    """A transaction gave up: its `timeout` passed before it could commit."""

@@ -1,0 +1,333 @@
+"""What Refs and Atoms have in common: watches, a validator, metadata, a name.
+
+All of it lies in one `_Extras` object that most cells never need. Its dicts
+are replaced, never changed, so whoever reads them needs no lock; a change is
+computed first and stored only if nobody else stored meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+from _thread import allocate_lock
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from atomos.errors import ValidationError
+from atomos.stm._cell import Cell, latest
+from atomos.stm._fitness import refuse_uncallable
+
+if TYPE_CHECKING:
+    from _thread import LockType
+    from collections.abc import Callable, Hashable, Mapping
+
+__all__ = ["ARef"]
+
+T = TypeVar("T")
+Watch = "Callable[[Any, ARef[T], T, T], object]"
+
+_logger = logging.getLogger("atomos")
+
+
+class _Extras:
+    """What only some references have. Each field is replaced as a whole."""
+
+    __slots__ = ("max_history", "meta", "name", "validator", "watches")
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        self.validator: Callable[[Any], object] | None = None
+        self.meta: Any = None
+        self.watches: dict[Any, Callable[..., object]] = {}
+        self.max_history: int | None = None
+
+
+class _Guard:
+    """Guards the replacing of fields; nothing is called under its lock."""
+
+    __slots__ = ("lock",)
+
+    def __init__(self) -> None:
+        self.lock = allocate_lock()
+
+
+_guard = _Guard()
+
+
+class ARef(Cell[T]):
+    """Base of `Ref` and `Atom`: a reference that can be watched.
+
+    Subclasses that only want watches call ``super().__init__()`` and
+    `notify_watches`, as with atomos 0.3.
+
+    Example:
+        >>> from atomos import Atom
+        >>> temperature = Atom(20, name="temperature")
+        >>> def report(key, ref, old, new):
+        ...     print(key, old, "->", new)
+        >>> temperature.add_watch("log", report)
+        >>> temperature.swap(lambda t: t + 1)
+        log 20 -> 21
+        21
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        value: T = None,  # type: ignore[assignment] # 0.3 allows ARef() alone
+        *,
+        name: str | None = None,
+        validator: Callable[[T], object] | None = None,
+        meta: Any = None,
+        lock: LockType | None = None,
+    ) -> None:
+        """Start with `value`.
+
+        Args:
+            value: Any object; treat it as immutable.
+            name: What `repr` and errors call it.
+            validator: See `set_validator`.
+            meta: See `meta`.
+            lock: For subclasses within this library.
+
+        Raises:
+            TypeError: `validator` is not callable.
+            ValidationError: `validator` refuses `value`.
+        """
+        super().__init__(value, lock)
+        if name is not None or meta is not None:
+            extras = self._need_extras()
+            extras.name = name
+            extras.meta = meta
+        if validator is not None:
+            self.set_validator(validator)
+
+    def _need_extras(self) -> _Extras:
+        extras: _Extras | None = self._extras
+        if extras is None:
+            made = _Extras()
+            with _guard.lock:
+                if self._extras is None:
+                    self._extras = made
+            extras = self._extras
+        assert extras is not None
+        return extras
+
+    # What the engine asks
+
+    def _label(self) -> str:
+        extras: _Extras | None = self._extras
+        if extras is None or extras.name is None:
+            return super()._label()
+        return f"{type(self).__name__} {extras.name!r}"
+
+    def _admit(self, value: T) -> None:
+        extras: _Extras | None = self._extras
+        if extras is not None and extras.validator is not None:
+            _ask(extras.validator, value, self._label())
+
+    def _committed(self, old: T, new: T) -> None:
+        if self._extras.watches:
+            self.notify_watches(old, new)
+
+    def _history_cap(self) -> int | None:
+        extras: _Extras | None = self._extras
+        return None if extras is None else extras.max_history
+
+    def __repr__(self) -> str:
+        """Show the name and the latest committed value."""
+        value = latest(self).value
+        extras: _Extras | None = self._extras
+        name = "" if extras is None or extras.name is None else f", name={extras.name!r}"
+        return f"{type(self).__name__}({value!r}{name})"
+
+    # Watches
+
+    def add_watch(
+        self, key: Hashable, fn: Callable[[Any, Any, T, T], object], /
+    ) -> None:
+        """Have `fn` called after each commit that wrote this reference.
+
+        Called as ``fn(key, ref, old, new)``, outside of the transaction and of
+        every lock, in the thread that committed, once for each commit. Calls
+        for different commits may come in any order. An `Exception` that it
+        raises is reported through `logging` and stops nothing.
+
+        Args:
+            key: Identifies the watch; a watch with the same key is replaced.
+            fn: The function.
+
+        Raises:
+            TypeError: `fn` is not callable.
+
+        Cost: O(watches).
+
+        Example:
+            >>> from atomos import Ref
+            >>> Ref(1).add_watch("print", print)
+        """
+        refuse_uncallable(fn, "add_watch")
+        extras = self._need_extras()
+        while True:
+            before = extras.watches
+            after = {**before, key: fn}
+            with _guard.lock:
+                if extras.watches is before:
+                    extras.watches = after
+                    return
+
+    def remove_watch(self, key: Hashable, /) -> None:
+        """Remove the watch with `key`; nothing happens if there is none.
+
+        Cost: O(watches).
+
+        Example:
+            >>> from atomos import Ref
+            >>> Ref(1).remove_watch("never added")
+        """
+        extras: _Extras | None = self._extras
+        while extras is not None:
+            before = extras.watches
+            after = dict(before)
+            after.pop(key, None)
+            with _guard.lock:
+                if extras.watches is before:
+                    extras.watches = after
+                    return
+
+    def get_watches(self) -> dict[Any, Callable[[Any, Any, T, T], object]]:
+        """Return a copy of the watches, key -> function.
+
+        Cost: O(watches).
+
+        Example:
+            >>> from atomos import Ref
+            >>> Ref(1).get_watches()
+            {}
+        """
+        extras: _Extras | None = self._extras
+        return {} if extras is None else dict(extras.watches)
+
+    def notify_watches(self, old: T, new: T) -> None:
+        """Call every watch as if this reference had gone from `old` to `new`.
+
+        Cost: O(watches) calls.
+
+        Example:
+            >>> from atomos import Ref
+            >>> ref = Ref(1)
+            >>> ref.add_watch("w", lambda key, ref, old, new: print(old, new))
+            >>> ref.notify_watches("before", "after")
+            before after
+        """
+        extras: _Extras | None = self._extras
+        if extras is None:
+            return
+        for key, fn in extras.watches.items():
+            try:
+                fn(key, self, old, new)
+            except Exception:
+                _logger.exception("watch %r of %s raised", key, self._label())
+
+    # Validator
+
+    def set_validator(self, fn: Callable[[T], object] | None, /) -> None:
+        """Refuse from now on each value for which `fn` is false or raises.
+
+        Args:
+            fn: Called with a value before it is stored; None for no validator.
+
+        Raises:
+            TypeError: `fn` is not callable.
+            ValidationError: It refuses the present value; nothing is changed.
+
+        Cost: one call of `fn`.
+
+        Example:
+            >>> from atomos import Atom
+            >>> age = Atom(3)
+            >>> age.set_validator(lambda years: years >= 0)
+            >>> age.reset(-1)
+            Traceback (most recent call last):
+                ...
+            atomos.errors.ValidationError: ...
+        """
+        if fn is not None:
+            refuse_uncallable(fn, "set_validator")
+            _ask(fn, latest(self).value, self._label())
+        self._need_extras().validator = fn
+
+    def get_validator(self) -> Callable[[T], object] | None:
+        """Return the validator, or None.
+
+        Cost: O(1).
+
+        Example:
+            >>> from atomos import Ref
+            >>> print(Ref(1).get_validator())
+            None
+        """
+        extras: _Extras | None = self._extras
+        return None if extras is None else extras.validator
+
+    # Metadata
+
+    def meta(self) -> Any:
+        """Return the metadata: any object, None at first, not transactional.
+
+        Cost: O(1).
+
+        Example:
+            >>> from atomos import Ref
+            >>> Ref(1, meta={"unit": "EUR"}).meta()
+            {'unit': 'EUR'}
+        """
+        extras: _Extras | None = self._extras
+        return None if extras is None else extras.meta
+
+    def alter_meta(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Set the metadata to ``fn(meta, *args, **kwargs)`` and return that.
+
+        Raises:
+            TypeError: `fn` is not callable.
+
+        Cost: one call of `fn`, more if another thread changes it meanwhile.
+
+        Example:
+            >>> from atomos import Ref
+            >>> Ref(1, meta=1).alter_meta(max, 5)
+            5
+        """
+        refuse_uncallable(fn, "alter_meta")
+        extras = self._need_extras()
+        while True:
+            before = extras.meta
+            after = fn(before, *args, **kwargs)
+            with _guard.lock:
+                if extras.meta is before:
+                    extras.meta = after
+                    return after
+
+    def reset_meta(self, meta: Mapping[Any, Any] | Any, /) -> Any:
+        """Set the metadata to `meta` and return it.
+
+        Cost: O(1).
+
+        Example:
+            >>> from atomos import Ref
+            >>> Ref(1).reset_meta("new")
+            'new'
+        """
+        self._need_extras().meta = meta
+        return meta
+
+
+def _ask(validator: Callable[[Any], object], value: object, label: str) -> None:
+    """Raise `ValidationError` unless `validator` accepts `value`."""
+    try:
+        accepted = bool(validator(value))
+    except Exception as error:
+        msg = f"the validator of {label} raised on {value!r}: {error!r}; nothing was written"
+        raise ValidationError(msg) from error
+    if not accepted:
+        msg = f"the validator of {label} refused {value!r}; nothing was written"
+        raise ValidationError(msg)

@@ -1,0 +1,251 @@
+"""The commit of one attempt.
+
+::
+
+    ask         the validators
+    compute     commutes, each on the newest value
+    seize       every cell written; each must still be as this attempt saw it
+    link        the new versions: visible, but undecided
+    decide      what was read and not written is still newest, in one step with
+                the commit point: the clock must not have moved since validation
+                began, else validate again
+    settle      number the versions, trim what they displaced
+
+User code runs in the first two steps only, before anything is held.
+
+A cell that another attempt holds is waited for only after this one has let go
+of everything: its status is aborted, which is one store, and the next round
+has a new one. So committers cannot deadlock, and whoever waits for this one
+goes on.
+
+Validation does not overlook a commit under way. A version that is linked over
+one that was read, and undecided, will get a later number than this commit, if
+this one commits first; if it is decided first, the clock has moved.
+
+A commit that was driven back `ROUNDS` times (its cells were held, its commutes
+outdated, the clock kept moving) joins the queue of plain blocks. When its turn
+comes it holds what it has read and written, waiting where it must, and only
+then computes its commutes: nothing can drive it back any more. What it has
+read may have changed, though; then it is lost.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from atomos.errors import TransactionStateError, WouldDeadlockError
+from atomos.stm._cell import Cell, latest, pending, settle
+from atomos.stm._clock import clock, commit_point, read_point
+from atomos.stm._commute import compute
+from atomos.stm._history import trim
+from atomos.stm._hold import hold, take
+from atomos.stm._queue import turn
+from atomos.stm._registry import open_points
+from atomos.stm._status import Status, abort, settle_waiters, wait_for
+from atomos.stm._transaction import Lost
+
+if TYPE_CHECKING:
+    from atomos.stm._transaction import Entry, Transaction
+
+__all__ = ["Change", "commit"]
+
+#: How often a commit is driven back before it joins the queue.
+ROUNDS = 4
+
+#: A cell with extras that a commit has changed, its old and its new value.
+Change = tuple[Cell[Any], Any, Any]
+
+
+def commit(tx: Transaction) -> list[Change]:
+    """Commit what `tx` has written.
+
+    Returns:
+        The changes of cells that have extras, in order of first write.
+
+    Raises:
+        Restart: The attempt is lost; nothing was written.
+        ValidationError: A validator refused a value; nothing was written.
+        TransactionTimeout: Its deadline passed while it waited.
+        WouldDeadlockError: The calling thread itself holds what is needed.
+        BaseException: What a commute's function raised; nothing was written.
+
+    Cost: O(read set + write set); two locks for each cell written, one more
+    for the commit point.
+    """
+    entries = tx.writes
+    if not entries:
+        return []
+    for entry in entries:
+        if entry.cell._extras is not None and entry.new is not None:
+            entry.cell._admit(entry.new.value)
+    reads = _to_validate(tx)
+    if tx.holding:
+        _commit_held(tx, entries)
+        return _settle(tx, entries)
+    for _ in range(ROUNDS):
+        if _commit_freely(tx, entries, reads):
+            break
+    else:
+        _commit_in_turn(tx, entries, reads)
+    return _settle(tx, entries)
+
+
+def _to_validate(tx: Transaction) -> list[Entry]:
+    """Return the entries whose value must still be newest at the commit."""
+    touched = tx.touched
+    if len(touched) == len(tx.writes):
+        return []
+    return [
+        entry
+        for entry in touched.values()
+        if entry.new is None
+        and entry.calls is None
+        and entry.seen is not None
+        and (tx.serializable or entry.ensured)
+    ]
+
+
+def _commit_freely(tx: Transaction, entries: list[Entry], reads: list[Entry]) -> bool:
+    """Try to commit without ever waiting while holding.
+
+    Returns:
+        False when it was driven back: it holds nothing now.
+    """
+    _compute_commutes(entries)
+    status = tx.status = Status(tx.thread, tx.patience.label)
+    for entry in entries:
+        holder = take(entry.cell, status)
+        if holder is not None:
+            abort(status)
+            wait_for(holder, tx.patience, entry.cell._label())
+            return False
+        if not _rebase(tx, entry, status):
+            abort(status)
+            return False
+    for entry in entries:
+        assert entry.new is not None
+        entry.cell._newest = entry.new
+    expected = 0
+    if reads:
+        expected = read_point()
+        _validate(tx, reads)
+    if commit_point(status, expected):
+        return True
+    abort(status)
+    _renew(entries)
+    return False
+
+
+def _rebase(tx: Transaction, entry: Entry, status: Status) -> bool:
+    """Put the new version of a held entry on top of the newest one.
+
+    Returns:
+        False when a commute was computed on what is no longer newest.
+
+    Raises:
+        Restart: The cell is not as this attempt saw it.
+    """
+    base = latest(entry.cell)
+    new = entry.new
+    assert new is not None
+    if entry.calls is not None:
+        if entry.base is not base:
+            return False
+    elif not tx.serializable and not tx.holding:
+        if base.number > tx.point:
+            raise tx.lose(Lost.OVERTAKEN, entry.cell)
+    elif entry.seen is not None and entry.seen is not base:
+        raise tx.lose(Lost.STALE, entry.cell)
+    entry.base = new.older = base
+    new.owner = status
+    return True
+
+
+def _compute_commutes(entries: list[Entry]) -> None:
+    """Compute each commute anew whose cell has a newer version by now."""
+    for entry in entries:
+        if entry.calls is not None:
+            base = latest(entry.cell)
+            if entry.new is None or entry.base is not base:
+                new = pending(compute(base.value, entry.calls))
+                if entry.cell._extras is not None:
+                    entry.cell._admit(new.value)
+                entry.new, entry.base = new, base
+
+
+def _validate(tx: Transaction, reads: list[Entry]) -> None:
+    """Raise `Restart` unless all that was read is still newest."""
+    for entry in reads:
+        if latest(entry.cell) is not entry.seen:
+            raise tx.lose(Lost.STALE, entry.cell)
+
+
+def _renew(entries: list[Entry]) -> None:
+    """Replace versions that were linked in vain: a cell may still have them."""
+    for entry in entries:
+        linked = entry.new
+        assert linked is not None
+        entry.new = pending(linked.value)
+
+
+def _commit_in_turn(
+    tx: Transaction, entries: list[Entry], reads: list[Entry]
+) -> None:
+    """Commit as a plain block does, waiting while holding."""
+    status = tx.status = Status(tx.thread, tx.patience.label)
+    turn(status, tx.patience)
+    for entry in (*entries, *reads):
+        hold(entry.cell, status, tx.patience)
+    _compute_commutes(entries)
+    _validate(tx, reads)
+    _commit_held(tx, entries)
+
+
+def _commit_held(tx: Transaction, entries: list[Entry]) -> None:
+    """Commit where all that must not change is held."""
+    status = tx.status
+    assert status is not None
+    for entry in entries:
+        _rebase(tx, entry, status)
+    for entry in entries:
+        assert entry.new is not None
+        entry.cell._newest = entry.new
+    if not commit_point(status):
+        msg = f"{tx.patience.label} was given up from outside before it could commit"
+        raise TransactionStateError(msg)
+
+
+def _settle(tx: Transaction, entries: list[Entry]) -> list[Change]:
+    """Number the new versions, wake who waits, trim what was displaced.
+
+    The displaced version is needed by nobody if no snapshot was opened since
+    `fresh`, and it is not older than that (see `_clock`).
+    """
+    status = tx.status
+    assert status is not None
+    number = status.number
+    settle_waiters(status)
+    changes: list[Change] = []
+    points: list[int] | None = None
+    for entry in entries:
+        cell, new, base = entry.cell, entry.new, entry.base
+        assert new is not None
+        assert base is not None
+        settle(new, number)
+        if cell._extras is not None:
+            changes.append((cell, base.value, new.value))
+        elif (
+            not clock.observed
+            and base.number >= clock.fresh
+            and base.older is None
+            and cell._history is None
+        ):
+            new.older = None
+            continue
+        if points is None:
+            points = open_points()
+        try:
+            trim(cell, new, points)
+        except WouldDeadlockError:
+            pass  # called from within a trim of this thread; the next one does it
+    return changes

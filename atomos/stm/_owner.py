@@ -1,0 +1,98 @@
+"""To whom a running transaction belongs: one thread and one asyncio task.
+
+The current transaction is kept in a `ContextVar`, which is fast to read but is
+inherited: by tasks, by `copy_context().run`, by executor jobs, and on some
+builds by every new thread. So each use compares the owner noted at the begin
+with who is asking now. Whoever is not the owner is outside.
+
+asyncio is not imported here, since most programs that use this library do
+without it: once somebody else has imported it, its functions are picked up.
+"""
+
+from __future__ import annotations
+
+import sys
+from _thread import get_ident
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Owner", "current", "current_task"]
+
+
+class _Asyncio:
+    """The two functions of asyncio in use, once it has been imported."""
+
+    __slots__ = ("current_task", "running_loop")
+
+    def __init__(self) -> None:
+        self.running_loop: Callable[[], Any] | None = None
+        self.current_task: Callable[[Any], Any] | None = None
+
+
+_asyncio = _Asyncio()
+_modules = sys.modules
+
+
+def current_task() -> object | None:
+    """Return the asyncio task (or, in a callback, the loop) that is running.
+
+    Returns:
+        None where no loop runs in this thread.
+
+    Cost: one dict lookup while asyncio is not imported, else one C call.
+    """
+    running_loop = _asyncio.running_loop
+    if running_loop is None:
+        if "asyncio.tasks" not in _modules:
+            return None
+        running_loop = _pick_up()
+        if running_loop is None:
+            return None
+    loop = running_loop()
+    if loop is None:
+        return None
+    task = _asyncio.current_task
+    return (task(loop) if task is not None else None) or loop
+
+
+def _pick_up() -> Callable[[], Any] | None:
+    """Take asyncio's functions; None while it is still being imported."""
+    events = _modules.get("asyncio.events")
+    tasks = _modules.get("asyncio.tasks")
+    running_loop = getattr(events, "_get_running_loop", None)
+    task = getattr(tasks, "current_task", None)
+    if running_loop is None or task is None:
+        return None
+    _asyncio.current_task = task
+    _asyncio.running_loop = running_loop
+    return _asyncio.running_loop
+
+
+class Owner:
+    """The thread and the task that something belongs to.
+
+    Attributes:
+        ident: The thread's ident.
+        task: What `current_task` said at the begin. Never changes.
+    """
+
+    __slots__ = ("ident", "task")
+
+    ident: int
+    task: object | None
+
+    def own(self) -> None:
+        """Belong to whoever calls."""
+        self.ident = get_ident()
+        self.task = current_task()
+
+    def is_here(self) -> bool:
+        """Whether the caller is the owner."""
+        return self.ident == get_ident() and self.task is current_task()
+
+
+#: What this context is inside of, or was when it was copied.
+current: ContextVar[Owner | None] = ContextVar("atomos.current", default=None)

@@ -1,0 +1,211 @@
+"""Atoms and atomics outside a transaction: a transaction over one cell.
+
+It needs no snapshot, no status and no hold: read, compute, then under one lock
+see that nothing has changed, link and commit. The cell's lock is the clock's,
+so the step of `_clock` and the check are one section. The new version is its
+own commit record: it is linked with number 0, announced, numbered.
+
+A cell that is held, or has an undecided version, is not written: its
+transaction is waited for.
+
+Inside a transaction every call becomes a read and a write of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from atomos.errors import WouldDeadlockError
+from atomos.stm._cell import Cell, Version, latest
+from atomos.stm._clock import clock
+from atomos.stm._history import trim
+from atomos.stm._hold import wait_until_free
+from atomos.stm._owner import current
+from atomos.stm._registry import open_points
+from atomos.stm._status import NOBODY
+from atomos.stm._transaction import inside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+__all__ = [
+    "clear_way",
+    "compare_and_exchange",
+    "exchange",
+    "publish",
+    "read",
+    "store",
+    "update",
+]
+
+T = TypeVar("T")
+_current = current.get
+_lock = clock.lock
+
+
+def publish(cell: Cell[T], old: Version[T], value: T) -> bool:
+    """Commit `value` on `cell` if `old` is still its newest version.
+
+    Returns:
+        Whether it was committed. If not, `cell` was written or is held.
+
+    Cost: O(1), one lock.
+    """
+    new: Version[T] = Version()
+    new.value = value
+    new.number = 0
+    new.older = old
+    new.owner = NOBODY
+    with _lock:
+        if cell._newest is not old:
+            return False
+        holder = cell._holder
+        if holder is not None:
+            if holder.number == 0:
+                return False
+            cell._holder = None
+        left = clock.pending
+        if left is not None and left.number > clock.now:
+            clock.now = left.number
+        number = clock.now + 1
+        cell._newest = new
+        clock.pending = new
+        new.number = number  # the commit point
+        clock.now = number
+        clock.pending = None
+        if clock.observed:
+            clock.observed = False
+            clock.fresh = number
+    if (
+        not clock.observed
+        and old.number >= clock.fresh
+        and old.older is None
+        and cell._history is None
+    ):
+        new.older = None
+    else:
+        try:
+            trim(cell, new, open_points())
+        except WouldDeadlockError:
+            pass  # called from within a trim of this thread; the next one does it
+    return True
+
+
+def clear_way(cell: Cell[Any]) -> None:
+    """Wait for who holds `cell`, and unlink what was aborted.
+
+    Raises:
+        WouldDeadlockError: The calling thread itself holds it.
+    """
+    wait_until_free(cell)
+    with _lock:
+        holder = cell._holder
+        if holder is None or holder.number != 0:
+            # Nobody is between linking and numbering while the lock is held.
+            newest = cell._newest
+            if newest.number == 0:
+                owner = newest.owner
+                if owner is not None and owner.number > 0:
+                    newest.number = owner.number
+                elif newest.older is not None:
+                    cell._newest = newest.older
+
+
+def read(cell: Cell[T]) -> T:
+    """Return the value: the transaction's own, else the latest committed."""
+    if _current() is not None:
+        tx = inside()
+        if tx is not None:
+            return tx.read(cell)
+    return latest(cell).value
+
+
+def exchange(cell: Cell[T], value: T) -> T:
+    """Set `cell` to `value`; return the value before."""
+    if _current() is not None:
+        tx = inside()
+        if tx is not None:
+            before = tx.read(cell)
+            tx.write(cell, value)
+            return before
+    if cell._extras is not None:
+        cell._admit(value)
+    while True:
+        old = cell._newest
+        if old.number > 0 and publish(cell, old, value):
+            break
+        clear_way(cell)
+    if cell._extras is not None:
+        cell._committed(old.value, value)
+    return old.value
+
+
+def store(cell: Cell[T], value: T) -> None:
+    """Set `cell` to `value` without reading it."""
+    if _current() is not None:
+        tx = inside()
+        if tx is not None:
+            tx.write(cell, value)
+            return
+    exchange(cell, value)
+
+
+def update(
+    cell: Cell[T], fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[T, T]:
+    """Set `cell` to ``fn(value, *args, **kwargs)``; return before and after.
+
+    `fn` runs outside of every lock, again if somebody else was faster.
+    """
+    if _current() is not None:
+        tx = inside()
+        if tx is not None:
+            tx.refuse_if_read_only(cell)
+            before = tx.read(cell)
+            after = fn(before, *args, **kwargs)
+            tx.write(cell, after)
+            return before, after
+    while True:
+        old = cell._newest
+        if old.number > 0:
+            after = fn(old.value, *args, **kwargs)
+            if cell._extras is not None:
+                cell._admit(after)
+            if publish(cell, old, after):
+                break
+        clear_way(cell)
+    if cell._extras is not None:
+        cell._committed(old.value, after)
+    return old.value, after
+
+
+def compare_and_exchange(
+    cell: Cell[T], expected: object, value: T, same: Callable[[Any, Any], object]
+) -> tuple[bool, T]:
+    """Set `cell` to `value` if ``same(present, expected)``.
+
+    Returns:
+        Whether it was set, and the value found.
+    """
+    if _current() is not None:
+        tx = inside()
+        if tx is not None:
+            tx.refuse_if_read_only(cell)
+            found = tx.read(cell)
+            if not same(found, expected):
+                return False, found
+            tx.write(cell, value)
+            return True, found
+    while True:
+        old = latest(cell)
+        if not same(old.value, expected):
+            return False, old.value
+        if cell._extras is not None:
+            cell._admit(value)
+        if publish(cell, old, value):
+            break
+        clear_way(cell)
+    if cell._extras is not None:
+        cell._committed(old.value, value)
+    return True, old.value

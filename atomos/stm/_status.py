@@ -1,0 +1,177 @@
+"""The fate of one attempt to commit, and waiting for it.
+
+Whatever a transaction holds or has linked points at its `Status`. One store
+into `number` decides all of it at once: the number of its commit, or
+`ABORTED`. So nothing is ever released one by one, and an asynchronous
+exception cannot leave half of it held.
+
+Waiting blocks on a lock of the waiter's own (spinning under the GIL would burn
+the turn of the thread that is waited for). A waiter registers first and looks
+at the number again afterwards; the owner stores the number first and wakes
+those registered afterwards; so one of the two sees the other. Every
+`RECHECK` seconds a waiter looks by itself whether the owner is still there:
+a thread may die, or its block may be dropped, without a word.
+"""
+
+from __future__ import annotations
+
+from _thread import allocate_lock
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from atomos.errors import TransactionTimeout, WouldDeadlockError
+from atomos.stm._clock import ABORTED
+from atomos.stm._registry import my_record
+
+if TYPE_CHECKING:
+    from _thread import LockType
+
+    from atomos.stm._registry import ThreadRecord
+
+__all__ = ["NOBODY", "Patience", "Status", "abort", "settle_waiters", "wait_for"]
+
+#: Seconds after which a waiter looks whether the owner is still there.
+RECHECK = 0.2
+
+
+class Patience:
+    """How long somebody is willing to wait, and what it has met so far.
+
+    Attributes:
+        deadline: `time.monotonic()` seconds, or None for no limit. Never moved
+            back: the earliest deadline of nested calls wins.
+        label: The transaction's name in messages.
+        attempts: Attempts begun so far. Never decreases.
+        lost_to: What the last one was lost to, in words; None if none was.
+    """
+
+    __slots__ = ("attempts", "deadline", "label", "lost_to")
+
+    def __init__(self, label: str, deadline: float | None) -> None:
+        self.label = label
+        self.deadline = deadline
+        self.attempts = 0
+        self.lost_to: str | None = None
+
+    def timed_out(self, cause: str | None) -> TransactionTimeout:
+        """Return the error that says so."""
+        msg = (
+            f"{self.label} did not commit within its timeout, attempt {self.attempts}; "
+            f"lost to: {cause}. Raise the timeout, or make the transaction shorter"
+        )
+        return TransactionTimeout(msg, self.attempts, cause)
+
+
+class _Waiter:
+    """A sleeping thread: its gate, and the next waiter of the same status."""
+
+    __slots__ = ("gate", "next")
+
+    def __init__(self) -> None:
+        self.gate: LockType = allocate_lock()
+        self.gate.acquire()
+        self.next: _Waiter | None = None
+
+
+class Status:
+    """How one attempt stands; the record that its commit point decides.
+
+    Attributes:
+        number: 0 while undecided; then for good the number of its commit, or
+            `ABORTED`.
+        thread: The record of the thread that runs it; None for `NOBODY`.
+        label: The transaction's name in messages.
+        ahead: The status before this one in the queue of plain blocks.
+        waiters: Those to wake, newest first. Written under `_waiting.lock`,
+            or by the owner after `number` is decided.
+    """
+
+    __slots__ = ("ahead", "label", "number", "thread", "waiters")
+
+    def __init__(self, thread: ThreadRecord | None, label: str) -> None:
+        self.number = 0
+        self.thread = thread
+        self.label = label
+        self.ahead: Status | None = None
+        self.waiters: _Waiter | None = None
+
+    def gone(self) -> bool:
+        """Whether it is decided, or its thread can no longer decide it."""
+        thread = self.thread
+        return self.number != 0 or (thread is not None and thread.dead)
+
+
+class _Waiting:
+    __slots__ = ("lock",)
+
+    def __init__(self) -> None:
+        self.lock = allocate_lock()
+
+
+#: Guards the lists of waiters; no call is made under its lock.
+_waiting = _Waiting()
+
+#: Owner of a version that an atom has linked but not yet numbered: such a
+#: version is decided by its own number.
+NOBODY = Status(None, "nobody")
+
+
+def abort(status: Status) -> None:
+    """Decide that `status` will never commit, and wake who waits for it."""
+    if status.number == 0:
+        status.number = ABORTED
+    settle_waiters(status)
+
+
+def settle_waiters(status: Status) -> None:
+    """Wake all that wait for `status`, which is decided.
+
+    An exception in between leaves the rest to their `RECHECK`.
+    """
+    waiter = status.waiters
+    status.waiters = None
+    while waiter is not None:
+        if waiter.gate.locked():
+            waiter.gate.release()
+        waiter = waiter.next
+
+
+def wait_for(status: Status, patience: Patience | None, what: str) -> None:
+    """Sleep until `status` is decided or its owner is gone.
+
+    Args:
+        status: Whom to wait for.
+        patience: Bounds the wait; None for no limit.
+        what: What is waited for, in words, for messages.
+
+    Raises:
+        WouldDeadlockError: The calling thread itself holds it.
+        TransactionTimeout: The deadline passed first.
+    """
+    if status.number == 0 and status.thread is my_record():
+        msg = (
+            f"{what} is held by {status.label}, which this very thread runs: waiting "
+            "would never end. Do not use refs in a finalizer, a signal handler or "
+            "another task of the thread while a plain block holds them; do not await "
+            "inside a plain block"
+        )
+        raise WouldDeadlockError(msg)
+    waiter = _Waiter()
+    with _waiting.lock:
+        waiter.next = status.waiters
+        status.waiters = waiter
+    while not status.gone():
+        seconds = RECHECK
+        if patience is not None and patience.deadline is not None:
+            seconds = min(seconds, patience.deadline - monotonic())
+            if seconds <= 0:
+                raise patience.timed_out(f"{what} is held by {status.label}")
+        if waiter.gate.acquire(timeout=seconds):
+            break
+    if status.number == 0:
+        abort(status)  # its thread died; nobody else can decide it any more
+
+
+def reset_after_fork() -> None:
+    """In the child of a fork: the lock may have been held by another thread."""
+    _waiting.lock = allocate_lock()

@@ -1,0 +1,213 @@
+"""Ref: a location that transactions read and write together with others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from atomos.errors import NoTransactionError
+from atomos.reference import ARef
+from atomos.stm._cell import latest
+from atomos.stm._fitness import refuse_uncallable
+from atomos.stm._history import check, count, trim_deep
+from atomos.stm._owner import current
+from atomos.stm._transaction import inside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Ref"]
+
+T = TypeVar("T")
+_current = current.get
+
+
+class Ref(ARef[T]):
+    """A reference for transactions over several of them.
+
+    Example:
+        >>> from atomos import Ref, dosync
+        >>> stock, sold = Ref(10), Ref(0)
+        >>> with dosync():
+        ...     _ = stock.alter(lambda n: n - 1)
+        ...     _ = sold.alter(lambda n: n + 1)
+        >>> stock, sold
+        (Ref(9), Ref(1))
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        value: T,
+        *,
+        name: str | None = None,
+        validator: Callable[[T], object] | None = None,
+        meta: Any = None,
+        max_history: int | None = None,
+    ) -> None:
+        """Start with `value`, which open snapshots see, too.
+
+        Args:
+            value: Any object; treat it as immutable.
+            name: What `repr` and errors call it.
+            validator: Called with each value before it is committed; a false
+                answer or an exception refuses it.
+            meta: Metadata, any object.
+            max_history: How many old versions may be kept for open snapshots;
+                None for as many as they need.
+
+        Raises:
+            TypeError: `validator` is not callable.
+            ValidationError: `validator` refuses `value`.
+            ValueError: `max_history` is negative.
+
+        Cost: O(1); at most 256 bytes without the value.
+        """
+        if max_history is not None and not max_history >= 0:
+            msg = f"max_history must be a whole number from 0 on, or None, not {max_history!r}"
+            raise ValueError(msg)
+        super().__init__(value, name=name, validator=validator, meta=meta)
+        if max_history is not None:
+            self._need_extras().max_history = max_history
+
+    def deref(self) -> T:
+        """Return the value: in a transaction its own, else the latest committed.
+
+        Cost: O(1) outside a transaction and for the second read in one; the
+        first read in one is O(1), or O(log history) for an old version. Never
+        waits for a writer, except in a plain block.
+
+        Example:
+            >>> from atomos import Ref
+            >>> Ref(7).deref()
+            7
+        """
+        if _current() is not None:
+            tx = inside()
+            if tx is not None:
+                return tx.read(self)
+        return latest(self).value
+
+    def set(self, value: T) -> T:
+        """Let the ref have `value` when the transaction commits; return it.
+
+        Raises:
+            NoTransactionError: No transaction is running.
+            ReadOnlyError: It is read_only.
+
+        Cost: O(1).
+
+        Example:
+            >>> from atomos import Ref, atomically
+            >>> atomically(Ref(7).set, 8)
+            8
+        """
+        (inside() or self._no_transaction("set")).write(self, value)
+        return value
+
+    def alter(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+        """Set the ref to ``fn(value, *args, **kwargs)`` and return that.
+
+        Raises:
+            NoTransactionError: No transaction is running.
+            ReadOnlyError: It is read_only.
+            TypeError: `fn` is not callable.
+
+        Cost: one read, one call of `fn`, one write.
+
+        Example:
+            >>> from atomos import Ref, atomically
+            >>> atomically(Ref(7).alter, max, 9)
+            9
+        """
+        tx = inside() or self._no_transaction("alter")
+        if not callable(fn):
+            refuse_uncallable(fn, "alter")
+        tx.refuse_if_read_only(self)
+        value = fn(tx.read(self), *args, **kwargs)
+        tx.write(self, value)
+        return value
+
+    def commute(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> None:
+        """Set the ref to ``fn(newest, *args, **kwargs)`` when committing.
+
+        For functions whose order does not matter, such as adding. Computed on
+        the newest value at the commit, so that two transactions that only
+        commute a ref never make each other run again. `fn` may be called more
+        than once, and may use nothing but its arguments.
+
+        Raises:
+            NoTransactionError: No transaction is running.
+            ReadOnlyError: It is read_only.
+            TypeError: `fn` is not callable.
+            CommuteError: At the commit: `fn` touched a ref.
+
+        Cost: O(1) now, one call of `fn` or more at the commit.
+
+        Example:
+            >>> from atomos import Ref, atomically
+            >>> hits = Ref(7)
+            >>> atomically(hits.commute, lambda n: n + 1)
+            >>> hits
+            Ref(8)
+        """
+        tx = inside() or self._no_transaction("commute")
+        refuse_uncallable(fn, "commute")
+        tx.commute(self, (fn, args, kwargs))
+
+    def ensure(self) -> T:
+        """Read the ref, and commit only if nobody changes it meanwhile.
+
+        With ``isolation="snapshot"`` this closes write skew for this ref. With
+        the default isolation every read is ensured.
+
+        Raises:
+            NoTransactionError: No transaction is running.
+
+        Cost: as `deref`; one comparison at the commit.
+
+        Example:
+            >>> from atomos import Ref, atomically
+            >>> atomically(Ref(7).ensure)
+            7
+        """
+        return (inside() or self._no_transaction("ensure")).ensure(self)
+
+    @property
+    def history_count(self) -> int:
+        """How many old versions are kept for open snapshots.
+
+        Cost: one lock.
+
+        Example:
+            >>> from atomos import Ref
+            >>> Ref(7).history_count
+            0
+        """
+        return count(self)
+
+    def trim_history(self) -> None:
+        """Drop the old versions that no open snapshot needs.
+
+        Each commit on the ref does this too.
+
+        Cost: O(history log history).
+
+        Example:
+            >>> from atomos import Ref
+            >>> Ref(7).trim_history()
+        """
+        trim_deep(self)
+
+    def _no_transaction(self, call: str) -> NoReturn:
+        msg = (
+            f"{self._label()}.{call}() was called outside a transaction: put it into "
+            "a function with @dosync, or a `with dosync():` block"
+        )
+        raise NoTransactionError(msg)
+
+    def _check(self) -> None:
+        """Assert the invariants of value and history, at rest."""
+        check(self)
+
+
