@@ -28,9 +28,11 @@ from atomos.errors import TransactionStateError
 from atomos.stm._callsite import check_exit, loop_site
 from atomos.stm._commit import commit
 from atomos.stm._fitness import refuse_unfit
+from atomos.stm._footprint import Restart
 from atomos.stm._owner import current
-from atomos.stm._runner import Options, Run, finish, join, make_options, notify, run
-from atomos.stm._transaction import Restart, Transaction, inside
+from atomos.stm._run import Options, make_options
+from atomos.stm._runner import finish, join, notify, run
+from atomos.stm._transaction import Transaction, inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,8 +60,9 @@ class _Block:
     """One ``with`` statement around a transaction, or around a part of one.
 
     Attributes:
-        _run: The attempts that this block is one of; None before it is entered.
-        _tx: Its transaction, or the outer one that it has joined.
+        _tx: Its transaction, or the outer one that it has joined; None before
+            it is entered.
+        _number: The number of the attempt.
         _joined: `_tx` belongs to an outer call.
         _was_read_only: What `join` said.
         _before: What was current before it.
@@ -72,19 +75,19 @@ class _Block:
         "_before",
         "_joined",
         "_lifeline",
+        "_number",
         "_open",
-        "_run",
         "_tx",
         "_was_read_only",
     )
 
     def __init__(self) -> None:
-        self._run: Run | None = None
         self._tx: Transaction | None = None
         self._joined = False
         self._was_read_only = False
         self._before: Owner | None = None
         self._open = False
+        self._number = 0
         self._lifeline: weakref.ref[partial[bool | None]] | None = None
 
     if not TYPE_CHECKING:
@@ -107,36 +110,43 @@ class _Block:
         if not self._open or self._tx is None:
             msg = "tx was used outside of its block: use it inside of `with` only"
             raise TransactionStateError(msg)
-        return self._tx.patience.attempts
+        return self._number
 
     def _enter_once(self) -> None:
-        if self._run is not None or self._tx is not None:
+        if self._tx is not None:
             msg = (
                 "a transaction block was entered twice, or after its end: make a "
                 "new one with dosync() for each `with`"
             )
             raise TransactionStateError(msg)
 
-    def _start(self, attempts: Run | None, options: Options, rerunnable: bool) -> None:
-        """Begin an attempt, or join the transaction that is running."""
+    def _start(self, tx: Transaction | None, options: Options) -> Transaction:
+        """Begin an attempt, or join the transaction that is running.
+
+        Args:
+            tx: Whose next attempt it is; None for a new plain block.
+            options: What was asked for.
+        """
         outer = inside()
         if outer is not None:
             self._was_read_only = join(outer, options)
             self._joined = True
-            self._tx = outer
+            tx = self._tx = outer
         else:
-            if attempts is None:
-                attempts = Run(options, options.name or "a dosync block")
-            self._run = attempts
             self._before = current.get()
-            tx = self._tx = attempts.attempt(rerunnable)
+            if tx is None:
+                tx = Transaction()
+                tx.start(options, options.name or "a plain block", rerunnable=False)
+            self._tx = tx
             try:
-                attempts.begin(tx)
+                tx.begin()
                 current.set(tx)
             except BaseException:
                 finish(tx, self._before)
                 raise
+        self._number = tx.attempts
         self._open = True
+        return tx
 
     def _make_lifeline(self) -> partial[bool | None]:
         leave = partial(type(self)._leave, self)
@@ -180,7 +190,7 @@ class _Block:
         elif not tx.is_here():
             finish(tx, current.get())
             msg = (
-                f"{tx.patience.label} was left in another thread or task than it was "
+                f"{tx.label} was left in another thread or task than it was "
                 "entered in: nothing was written"
             )
             raise TransactionStateError(msg)
@@ -214,7 +224,7 @@ class PlainBlock(_Block):
     def __enter__(self) -> PlainBlock:
         """Form 4: a block that runs once and always commits."""
         self._enter_once()
-        self._start(None, self._options, rerunnable=False)
+        self._start(None, self._options)
         return self
 
     if TYPE_CHECKING:
@@ -262,8 +272,11 @@ class RetryBlock(_Block):
         if loop.latest is not self:
             msg = "tx was entered after its turn of the loop: enter it at once"
             raise TransactionStateError(msg)
-        self._start(loop.attempts, loop.options, rerunnable=True)
-        loop.attempts = self._run
+        if loop.tx is None:
+            loop.tx = Transaction()
+            label = loop.options.name or "a block of dosync()"
+            loop.tx.start(loop.options, label, rerunnable=True)
+        self._start(loop.tx, loop.options)
         return self
 
     if TYPE_CHECKING:
@@ -306,8 +319,8 @@ class RetryBlock(_Block):
             finish(tx, self._before)
         if loop.done:
             notify(changes)
-        elif loop.attempts is not None:
-            loop.attempts.lost(tx)
+        else:
+            tx.lost_to = tx.doomed
         return True
 
 
@@ -315,16 +328,17 @@ class _Loop:
     """The iterator of form 3.
 
     Attributes:
+        tx: Whose attempts it makes; None before the first is entered.
         site: Where in the caller's bytecode the loop is.
         latest: The attempt yielded last.
         done: The block has committed, or was left by an exception.
     """
 
-    __slots__ = ("attempts", "done", "latest", "options", "site")
+    __slots__ = ("done", "latest", "options", "site", "tx")
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.attempts: Run | None = None
+        self.tx: Transaction | None = None
         self.latest: RetryBlock | None = None
         self.done = False
         self.site: LoopSite

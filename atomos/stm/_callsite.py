@@ -18,10 +18,9 @@ so a `break` there is found too, also behind an `if`. When `__exit__` swallows a
 exception, control goes on from `WITH_EXCEPT_START` and is followed from there.
 
 The offsets come from `frame.f_lasti`. While `__exit__` runs it is the offset of
-the call or, once the call is specialised, of one of its inline caches.
-`dis.get_instructions` shows specialised and instrumented instructions as the
-plain ones, so tracing and coverage change nothing here. Only opcode names and
-jump targets are used.
+the call or, once the call is specialised, of one of its inline caches. `dis`
+shows specialised and instrumented instructions as the plain ones, so tracing and
+coverage change nothing here.
 
 A code object is read once for each loop and once for each way out that is taken.
 After that both checks are lookups in dicts, keyed by the `id` of the code
@@ -38,8 +37,9 @@ from __future__ import annotations
 
 import dis
 import weakref
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from types import CodeType, FrameType
 from typing import Final, NamedTuple
@@ -49,28 +49,27 @@ from atomos.errors import TransactionStateError
 __all__ = ["LoopSite", "check_enter", "check_exit", "loop_site"]
 
 _RETURNS: Final = frozenset({"RETURN_VALUE", "RETURN_CONST"})
-_RAISES: Final = frozenset({"RAISE_VARARGS", "RERAISE"})
+_ENDS: Final = _RETURNS | {"RAISE_VARARGS", "RERAISE"}
+_WITHS: Final = frozenset({"BEFORE_WITH", "BEFORE_ASYNC_WITH", "LOAD_SPECIAL"})
 _JUMPS: Final = frozenset([*dis.hasjrel, *dis.hasjabs])
 _COMPREHENSIONS: Final = ("<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>")
 _GOES_ROUND: Final = 0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class _Loop:
     """One `for` statement in the bytecode.
 
     Attributes:
         get_iter: The offset of its `GET_ITER`.
         for_iter: The offset of its `FOR_ITER`.
-        exits: For each offset at which `__exit__` was called, the line on which
-            control leaves the loop, or `_GOES_ROUND`.
+        exits: By the offset of a call of `__exit__`: the line on which control
+            leaves the loop, or `_GOES_ROUND`.
     """
 
-    __slots__ = ("exits", "for_iter", "get_iter")
-
-    def __init__(self, get_iter: int, for_iter: int) -> None:
-        self.get_iter = get_iter
-        self.for_iter = for_iter
-        self.exits: dict[int, int] = {}
+    get_iter: int
+    for_iter: int
+    exits: dict[int, int] = field(default_factory=dict)
 
 
 class LoopSite(NamedTuple):
@@ -84,14 +83,9 @@ class LoopSite(NamedTuple):
     frame_id: int
 
 
-class _Known(NamedTuple):
-    """The loops of a code object, by the offset that each was found from."""
-
-    code: weakref.ref[CodeType]
-    loops: dict[int, _Loop]
-
-
-_KNOWN: Final[dict[int, _Known]] = {}
+# By the id of a code object: a weak reference to it, and its loops by the offset
+# that each was found from.
+_KNOWN: Final[dict[int, tuple[weakref.ref[CodeType], dict[int, _Loop]]]] = {}
 
 
 def loop_site(frame: FrameType) -> LoopSite:
@@ -109,7 +103,7 @@ def loop_site(frame: FrameType) -> LoopSite:
     """
     code = frame.f_code
     try:
-        loop = _KNOWN[id(code)].loops[frame.f_lasti]
+        loop = _KNOWN[id(code)][1][frame.f_lasti]
     except KeyError:
         loop = _learn_loop(frame)
     return LoopSite(loop, id(frame))
@@ -123,31 +117,28 @@ def check_enter(frame: FrameType, site: LoopSite) -> None:
         site: The loop that yielded `tx`.
 
     Raises:
-        TransactionStateError: It is another frame: that of a helper function,
-            of an `ExitStack` or of a generator made into a context manager.
+        TransactionStateError: It is not the frame that runs the loop.
     """
     if id(frame) != site.frame_id:
         raise TransactionStateError(
-            f"{_where(frame, frame.f_lineno)}: `with tx:` must stand in the body of "
-            "the `for tx in dosync():` that yielded tx, in the same function. It "
-            "cannot be entered by a helper function, an ExitStack or another "
-            "context manager."
+            f"{frame.f_code.co_filename}:{frame.f_lineno}: `with tx:` must stand in "
+            "the body of the `for tx in dosync():` that yielded tx, in the same "
+            "function. It cannot be entered by a helper function, an ExitStack or "
+            "another context manager."
         )
 
 
 def check_exit(frame: FrameType, site: LoopSite) -> None:
     """Check that control goes round to the `for` once `__exit__` returns.
 
-    Call it from `__exit__` before the commit, and also before an exception is
-    swallowed.
+    Call it before the commit, and before an exception is swallowed.
 
     Args:
         frame: The frame that runs the `with`.
         site: The loop that yielded `tx`.
 
     Raises:
-        TransactionStateError: Control would leave the loop, or it is not the
-            frame that has the loop.
+        TransactionStateError: It would not, or this is another frame.
     """
     check_enter(frame, site)
     line = site.loop.exits.get(frame.f_lasti)
@@ -156,15 +147,11 @@ def check_exit(frame: FrameType, site: LoopSite) -> None:
         site.loop.exits[frame.f_lasti] = line
     if line != _GOES_ROUND:
         raise TransactionStateError(
-            f"{_where(frame, line)}: control does not go back to the "
+            f"{frame.f_code.co_filename}:{line}: control does not go back to the "
             "`for tx in dosync():` from here, so a lost commit could not be tried "
-            "again. Do not leave the block by `return`, `break` or the `continue` of "
-            "an outer loop: keep the result in a variable, and use it after the loop."
+            "again. Do not leave by `return` or `break`, neither in the `with` nor "
+            "after it: keep the result in a variable until the loop has ended."
         )
-
-
-def _where(frame: FrameType, line: int) -> str:
-    return f"{frame.f_code.co_filename}:{line}"
 
 
 def _learn_loop(frame: FrameType) -> _Loop:
@@ -172,7 +159,7 @@ def _learn_loop(frame: FrameType) -> _Loop:
     loop = _find_loop(code, frame.f_lasti)
     if loop is None:
         raise TransactionStateError(
-            f"{_where(frame, frame.f_lineno)}: iterate over dosync() with a `for` "
+            f"{code.co_filename}:{frame.f_lineno}: iterate over dosync() with a `for` "
             "statement and enter `with tx:` directly in its body. next(), zip(), "
             "comprehensions and the like cannot run a transaction again."
         )
@@ -181,53 +168,51 @@ def _learn_loop(frame: FrameType) -> _Loop:
     if known is None:
         # When the code object goes this calls `_KNOWN.pop(key, reference)`, in
         # which the reference is only what to return when there is no such key.
-        fresh = _Known(weakref.ref(code, partial(_KNOWN.pop, key)), {})
-        known = _KNOWN.setdefault(key, fresh)
-    return known.loops.setdefault(frame.f_lasti, loop)
+        reference = weakref.ref(code, partial(_KNOWN.pop, key))
+        known = _KNOWN.setdefault(key, (reference, {}))
+    return known[1].setdefault(frame.f_lasti, loop)
 
 
 class _Flow:
     """The instructions of a code object, and where control goes from each.
 
-    An instruction is named by its index. EXTENDED_ARG counts as an instruction
-    that does nothing.
+    An instruction is named by its index. EXTENDED_ARG is left out, and a jump to
+    one is a jump to the instruction that it belongs to.
     """
 
     def __init__(self, code: CodeType) -> None:
-        self.ops = list(dis.get_instructions(code))
+        ops = dis.get_instructions(code)
+        self.ops = [op for op in ops if op.opname != "EXTENDED_ARG"]
         self._offsets = [op.offset for op in self.ops]
         self._code = code
 
     def at(self, offset: int) -> int:
-        """Return the instruction that has this offset, or a cache there."""
+        """Return the instruction that has this offset, or has a cache there."""
         return bisect_right(self._offsets, offset) - 1
+
+    def target(self, offset: int) -> int:
+        """Return the instruction that a jump to this offset runs."""
+        return bisect_left(self._offsets, offset)
 
     def line(self, index: int) -> int:
         """Return the line of an instruction, 0 where it has none."""
         positions = self.ops[index].positions
         return (positions.lineno or 0) if positions else 0
 
-    def skip(self, index: int, step: int) -> int:
-        """Return the next instruction that way which is no EXTENDED_ARG."""
-        index += step
-        while self.ops[index].opname == "EXTENDED_ARG":
-            index += step
-        return index
-
     def after(self, index: int) -> list[int]:
         """Return the instructions that can run next when none raises."""
         op = self.ops[index]
         name = op.opname
-        if name in _RETURNS or name in _RAISES:
+        if name in _ENDS:
             return []
         found = []
         if not name.startswith("JUMP_") or name.startswith("JUMP_IF_"):
             found.append(index + 1)
         if op.opcode in _JUMPS and name != "END_ASYNC_FOR":
-            found.append(self.at(op.argval))
+            found.append(self.target(op.argval))
         if name == "GET_ANEXT":
             # An `async for` ends by an exception, its one regular way out.
-            found.extend(map(self.at, _handlers(self._code, op.offset)))
+            found.extend(map(self.target, _handlers(self._code, op.offset)))
         return found
 
     def reach(self, start: int, stop: set[int]) -> dict[int, int]:
@@ -252,30 +237,28 @@ def _find_loop(code: CodeType, lasti: int) -> _Loop | None:
     """Return the loop whose `GET_ITER` or `FOR_ITER` this is, if it is one."""
     flow = _Flow(code)
     index = flow.at(lasti)
-    if flow.ops[index].opname == "GET_ITER":
-        index = flow.skip(index, 1)
-    if flow.ops[index].opname != "FOR_ITER" or code.co_name in _COMPREHENSIONS:
+    index += flow.ops[index].opname == "GET_ITER"
+    three = [op.opname for op in flow.ops[index - 2 : index + 1]]
+    if three[1:] != ["GET_ITER", "FOR_ITER"] or code.co_name in _COMPREHENSIONS:
         return None
-    before = flow.ops[flow.skip(index, -1)]
-    if before.opname != "GET_ITER":  # An inlined comprehension.
+    if three[0] in ("SWAP", "GET_ITER"):  # An inlined comprehension.
         return None
-    return _Loop(before.offset, flow.ops[index].offset)
+    return _Loop(flow.ops[index - 1].offset, flow.ops[index].offset)
 
 
 def _leaving_line(code: CodeType, loop: _Loop, lasti: int) -> int:
     """Return the line on which control leaves the loop, or `_GOES_ROUND`."""
     flow = _Flow(code)
     ours, anew = flow.at(loop.for_iter), flow.at(loop.get_iter)
-    outside = set(flow.reach(flow.at(flow.ops[ours].argval), {anew})) | {anew}
+    outside = set(flow.reach(flow.target(flow.ops[ours].argval), {anew})) | {anew}
     start = flow.at(lasti)
     came_from = flow.reach(start + 1, {ours, *outside})
-    for index in came_from:
-        if index in outside or flow.ops[index].opname in _RETURNS:
-            return _line_to_name(flow, start, index, came_from, outside)
-    if ours in came_from:
+    seen = list(came_from)
+    left = [i for i in seen if i in outside or flow.ops[i].opname in _RETURNS]
+    if ours in came_from and not left:
         return _GOES_ROUND
-    last = list(came_from)[-1]  # It only raises, or runs for ever.
-    return _line_to_name(flow, start, last, came_from, outside)
+    # Where it neither leaves nor goes round, it raises or runs for ever.
+    return _line_to_name(flow, start, (left or seen[-1:])[0], came_from, outside)
 
 
 def _line_to_name(
@@ -283,12 +266,13 @@ def _line_to_name(
 ) -> int:
     """Return the line that best shows a reader how control leaves the loop.
 
-    That is the last line on the way out which is neither the line of the `with`
-    nor one of the code around the loop. Where there is none the `with` itself
-    is left by a statement, and that one was compiled right before `start`.
+    That is the last line on the way out which is neither that of a `with` nor one
+    of the code around the loop. Where there is none a statement in the `with`
+    leaves, and that one was compiled right before `start`.
     """
     line_of_with = flow.line(start)
-    others = {0, line_of_with, *map(flow.line, outside)}
+    withs = {i for i, op in enumerate(flow.ops) if op.opname in _WITHS}
+    others = {0, line_of_with, *map(flow.line, outside | withs)}
     while end != came_from[end]:
         if flow.line(end) not in others:
             return flow.line(end)

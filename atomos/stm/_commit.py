@@ -33,19 +33,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from atomos.errors import TransactionStateError, WouldDeadlockError
-from atomos.stm._cell import Cell, latest, pending, settle
+from atomos.errors import TransactionStateError
+from atomos.stm._cell import Cell, latest, pending
 from atomos.stm._clock import clock, commit_point, read_point
 from atomos.stm._commute import compute
-from atomos.stm._history import trim
-from atomos.stm._hold import hold, take
+from atomos.stm._footprint import Lost
+from atomos.stm._history import trim_or_leave
+from atomos.stm._hold import hold
 from atomos.stm._queue import turn
 from atomos.stm._registry import open_points
-from atomos.stm._status import Status, abort, settle_waiters, wait_for
-from atomos.stm._transaction import Lost
+from atomos.stm._status import abort, settle_waiters, undecided, wait_for
 
 if TYPE_CHECKING:
-    from atomos.stm._transaction import Entry, Transaction
+    from atomos.stm._cell import Version
+    from atomos.stm._footprint import Entry
+    from atomos.stm._status import Status
+    from atomos.stm._transaction import Transaction
 
 __all__ = ["Change", "commit"]
 
@@ -78,26 +81,23 @@ def commit(tx: Transaction) -> list[Change]:
     for entry in entries:
         if entry.cell._extras is not None and entry.new is not None:
             entry.cell._admit(entry.new.value)
-    reads = _to_validate(tx)
     if tx.holding:
         _commit_held(tx, entries)
-        return _settle(tx, entries)
-    for _ in range(ROUNDS):
-        if _commit_freely(tx, entries, reads):
-            break
     else:
-        _commit_in_turn(tx, entries, reads)
+        reads = _to_validate(tx) if len(tx.touched) > len(entries) else []
+        for _ in range(ROUNDS):
+            if _commit_freely(tx, entries, reads):
+                break
+        else:
+            _commit_in_turn(tx, entries, reads)
     return _settle(tx, entries)
 
 
 def _to_validate(tx: Transaction) -> list[Entry]:
     """Return the entries whose value must still be newest at the commit."""
-    touched = tx.touched
-    if len(touched) == len(tx.writes):
-        return []
     return [
         entry
-        for entry in touched.values()
+        for entry in tx.touched.values()
         if entry.new is None
         and entry.calls is None
         and entry.seen is not None
@@ -111,20 +111,28 @@ def _commit_freely(tx: Transaction, entries: list[Entry], reads: list[Entry]) ->
     Returns:
         False when it was driven back: it holds nothing now.
     """
-    _compute_commutes(entries)
-    status = tx.status = Status(tx.thread, tx.patience.label)
+    if tx.commutes:
+        _compute_commutes(entries)
+    status = tx.status = undecided(tx.thread, tx.label)
     for entry in entries:
-        holder = take(entry.cell, status)
+        cell = entry.cell
+        with cell._lock:
+            holder = cell._holder
+            if holder is None or holder.number != 0:
+                cell._holder = status
+                holder = None
         if holder is not None:
             abort(status)
-            wait_for(holder, tx.patience, entry.cell._label())
+            wait_for(holder, tx, cell._label())
             return False
-        if not _rebase(tx, entry, status):
-            abort(status)
-            return False
-    for entry in entries:
-        assert entry.new is not None
-        entry.cell._newest = entry.new
+        base = cell._newest
+        if base is not entry.seen or base.number == 0:
+            base = latest(cell)
+            if not _accept(tx, entry, base):
+                abort(status)
+                return False
+        entry.base = base
+    _link(entries, status)
     expected = 0
     if reads:
         expected = read_point()
@@ -136,8 +144,8 @@ def _commit_freely(tx: Transaction, entries: list[Entry], reads: list[Entry]) ->
     return False
 
 
-def _rebase(tx: Transaction, entry: Entry, status: Status) -> bool:
-    """Put the new version of a held entry on top of the newest one.
+def _accept(tx: Transaction, entry: Entry, base: Version[Any]) -> bool:
+    """Whether the new version of a held entry may lie on top of `base`.
 
     Returns:
         False when a commute was computed on what is no longer newest.
@@ -145,20 +153,24 @@ def _rebase(tx: Transaction, entry: Entry, status: Status) -> bool:
     Raises:
         Restart: The cell is not as this attempt saw it.
     """
-    base = latest(entry.cell)
-    new = entry.new
-    assert new is not None
     if entry.calls is not None:
-        if entry.base is not base:
-            return False
-    elif not tx.serializable and not tx.holding:
+        return entry.base is base
+    if not tx.serializable and not tx.holding:
         if base.number > tx.point:
             raise tx.lose(Lost.OVERTAKEN, entry.cell)
     elif entry.seen is not None and entry.seen is not base:
         raise tx.lose(Lost.STALE, entry.cell)
-    entry.base = new.older = base
-    new.owner = status
     return True
+
+
+def _link(entries: list[Entry], status: Status) -> None:
+    """Make the new versions visible, undecided; all cells are held."""
+    for entry in entries:
+        new = entry.new
+        assert new is not None
+        new.older = entry.base
+        new.owner = status
+        entry.cell._newest = new
 
 
 def _compute_commutes(entries: list[Entry]) -> None:
@@ -192,10 +204,10 @@ def _commit_in_turn(
     tx: Transaction, entries: list[Entry], reads: list[Entry]
 ) -> None:
     """Commit as a plain block does, waiting while holding."""
-    status = tx.status = Status(tx.thread, tx.patience.label)
-    turn(status, tx.patience)
+    status = tx.status = undecided(tx.thread, tx.label)
+    turn(status, tx)
     for entry in (*entries, *reads):
-        hold(entry.cell, status, tx.patience)
+        hold(entry.cell, status, tx)
     _compute_commutes(entries)
     _validate(tx, reads)
     _commit_held(tx, entries)
@@ -206,12 +218,11 @@ def _commit_held(tx: Transaction, entries: list[Entry]) -> None:
     status = tx.status
     assert status is not None
     for entry in entries:
-        _rebase(tx, entry, status)
-    for entry in entries:
-        assert entry.new is not None
-        entry.cell._newest = entry.new
+        base = entry.base = latest(entry.cell)
+        _accept(tx, entry, base)
+    _link(entries, status)
     if not commit_point(status):
-        msg = f"{tx.patience.label} was given up from outside before it could commit"
+        msg = f"{tx.label} was given up from outside before it could commit"
         raise TransactionStateError(msg)
 
 
@@ -224,28 +235,26 @@ def _settle(tx: Transaction, entries: list[Entry]) -> list[Change]:
     status = tx.status
     assert status is not None
     number = status.number
-    settle_waiters(status)
+    if status.waiters is not None:
+        settle_waiters(status)
     changes: list[Change] = []
     points: list[int] | None = None
     for entry in entries:
         cell, new, base = entry.cell, entry.new, entry.base
         assert new is not None
         assert base is not None
-        settle(new, number)
+        new.number = number
+        new.owner = None
         if cell._extras is not None:
             changes.append((cell, base.value, new.value))
-        elif (
-            not clock.observed
-            and base.number >= clock.fresh
-            and base.older is None
-            and cell._history is None
-        ):
+        if base.number < clock.fresh or clock.observed:
+            if points is None:
+                points = open_points()
+            if points:
+                trim_or_leave(cell, new, points)
+                continue
+        if base.older is not None or cell._history is not None:
+            trim_or_leave(cell, new, ())
+        else:
             new.older = None
-            continue
-        if points is None:
-            points = open_points()
-        try:
-            trim(cell, new, points)
-        except WouldDeadlockError:
-            pass  # called from within a trim of this thread; the next one does it
     return changes

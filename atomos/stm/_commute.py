@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from atomos.stm._owner import Owner, current
 
-__all__ = ["TOUCHED", "Call", "compute"]
+__all__ = ["TOUCHED", "Call", "Commuting", "compute"]
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ TOUCHED = (
 )
 
 
-class _Commuting(Owner):
+class Commuting(Owner):
     """Stands in for the transaction while a commute's function runs."""
 
     __slots__ = ()
@@ -39,8 +39,9 @@ def compute(value: T, calls: Iterable[Call]) -> T:
         CommuteError: A function touched a ref, an atom or an atomic.
         BaseException: Whatever a function raised.
     """
-    sentinel = _Commuting()
+    sentinel = Commuting()
     sentinel.own()
+    sentinel.running = False
     before = current.get()
     try:
         current.set(sentinel)

@@ -31,7 +31,7 @@ from atomos.stm._registry import open_points
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["History", "check", "count", "guards", "read_old", "trim"]
+__all__ = ["History", "check", "count", "guards", "read_old", "trim", "trim_deep", "trim_or_leave"]
 
 T = TypeVar("T")
 
@@ -143,6 +143,17 @@ def trim(cell: Cell[T], newest: Version[T], points: Sequence[int]) -> None:
         trim_deep(cell)
     elif older is not None and not needed(older.number, newest.number, points):
         newest.older = None
+
+
+def trim_or_leave(cell: Cell[T], newest: Version[T], points: Sequence[int]) -> None:
+    """Trim after a commit; from within a trim of this thread, leave it be.
+
+    What stays then is trimmed with the next commit on the cell.
+    """
+    try:
+        trim(cell, newest, points)
+    except WouldDeadlockError:
+        pass
 
 
 def trim_deep(cell: Cell[Any]) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Owner", "current", "current_task"]
+__all__ = ["Owner", "current", "current_task", "modules"]
 
 
 class _Asyncio:
@@ -33,7 +33,8 @@ class _Asyncio:
 
 
 _asyncio = _Asyncio()
-_modules = sys.modules
+#: What has been imported; an alias, for speed.
+modules = sys.modules
 
 
 def current_task() -> object | None:
@@ -46,7 +47,7 @@ def current_task() -> object | None:
     """
     running_loop = _asyncio.running_loop
     if running_loop is None:
-        if "asyncio.tasks" not in _modules:
+        if "asyncio.tasks" not in modules:
             return None
         running_loop = _pick_up()
         if running_loop is None:
@@ -60,8 +61,8 @@ def current_task() -> object | None:
 
 def _pick_up() -> Callable[[], Any] | None:
     """Take asyncio's functions; None while it is still being imported."""
-    events = _modules.get("asyncio.events")
-    tasks = _modules.get("asyncio.tasks")
+    events = modules.get("asyncio.events")
+    tasks = modules.get("asyncio.tasks")
     running_loop = getattr(events, "_get_running_loop", None)
     task = getattr(tasks, "current_task", None)
     if running_loop is None or task is None:
@@ -77,12 +78,14 @@ class Owner:
     Attributes:
         ident: The thread's ident.
         task: What `current_task` said at the begin. Never changes.
+        running: Whether it is a transaction that may be used.
     """
 
-    __slots__ = ("ident", "task")
+    __slots__ = ("ident", "running", "task")
 
     ident: int
     task: object | None
+    running: bool
 
     def own(self) -> None:
         """Belong to whoever calls."""

@@ -140,31 +140,34 @@ def my_record() -> ThreadRecord:
 def open_snapshot(snapshot: Snapshot, record: ThreadRecord) -> None:
     """Give `snapshot` the current read point, and keep what it can read.
 
-    Also moves an open snapshot forward: at every instant it stands in the
-    record, at its old point or at its new one.
+    Args:
+        snapshot: Not open yet.
+        record: The calling thread's.
 
     Cost: O(1), no lock; repeated while other threads commit in between.
     """
-    snapshot.point = read_point()
-    if snapshot not in record.snapshots:
-        record.snapshots.append(snapshot)
-    while True:
+    clock.observed = True
+    point = clock.now if clock.pending is None else read_point()
+    snapshot.point = point
+    record.snapshots.append(snapshot)
+    # A commit looks at the records after it has set `now`.
+    if clock.now == point and clock.observed:
+        return
+    while not (clock.observed and read_point() == point):
         clock.observed = True
-        point = read_point()
-        snapshot.point = point
-        if clock.observed and read_point() == point:
-            return
+        point = snapshot.point = read_point()
 
 
 def close_snapshot(snapshot: Snapshot, record: ThreadRecord) -> None:
-    """Stop keeping what `snapshot` can read.
+    """Stop keeping what `snapshot` can read, if it is open.
 
     A generator may end a transaction in a thread that did not begin it; then
-    the other thread's list is changed, which is as safe: a single call.
+    the other thread's list is changed, which is as safe: single calls, and
+    snapshots compare by identity, so no user code runs.
     """
-    # Snapshots compare by identity, so no user code runs here.
-    if snapshot in record.snapshots:
-        record.snapshots.remove(snapshot)
+    snapshots = record.snapshots
+    if snapshots and snapshot in snapshots:
+        snapshots.remove(snapshot)
 
 
 def open_points() -> list[int]:

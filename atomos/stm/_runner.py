@@ -1,4 +1,4 @@
-"""Attempts until one commits: options, joining, contention.
+"""Attempts until one commits: running a function, joining, ending.
 
 An attempt that is lost is made anew at once: what it lost to has committed, so
 there is nothing to back off from, and where a commit is still under way it has
@@ -9,146 +9,29 @@ cannot lose.
 
 from __future__ import annotations
 
-from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from atomos.errors import HistoryLostError, IsolationError, TransactionAborted
+from atomos.errors import IsolationError
 from atomos.stm._clock import ABORTED
 from atomos.stm._commit import commit
+from atomos.stm._footprint import Restart
 from atomos.stm._owner import current
-from atomos.stm._queue import turn
 from atomos.stm._registry import close_snapshot
-from atomos.stm._status import Patience, Status, settle_waiters
-from atomos.stm._transaction import Lost, Restart, Transaction, inside
+from atomos.stm._status import settle_waiters
+from atomos.stm._transaction import Transaction, inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from atomos.stm._commit import Change
     from atomos.stm._owner import Owner
+    from atomos.stm._run import Options
 
-__all__ = ["Options", "Run", "finish", "join", "notify", "run"]
+__all__ = ["finish", "join", "notify", "run"]
 
 R = TypeVar("R")
-
-#: Attempts that a transaction may lose before it runs as a plain block does.
-ESCALATE_AFTER = 8
-#: Attempts after which a read_only transaction, which may hold nothing, stops
-#: running after a ref whose `max_history` drops what it needs.
-HISTORY_ATTEMPTS = 100
-
-ISOLATIONS = ("serializable", "snapshot")
-
-
-class Options(NamedTuple):
-    """The checked arguments of one `dosync`."""
-
-    isolation: str | None = None
-    read_only: bool = False
-    timeout: float | None = None
-    max_attempts: int | None = None
-    name: str | None = None
-
-    def deadline(self) -> float | None:
-        """Return when a call that begins now must be over."""
-        return None if self.timeout is None else monotonic() + self.timeout
-
-
-def make_options(
-    isolation: str | None,
-    read_only: bool,
-    timeout: float | None,
-    max_attempts: int | None,
-    name: str | None,
-) -> Options:
-    """Check the arguments of `dosync`.
-
-    Raises:
-        ValueError: One of them has a value that is not allowed.
-    """
-    if isolation is not None and isolation not in ISOLATIONS:
-        msg = f"isolation must be 'serializable' or 'snapshot', not {isolation!r}"
-        raise ValueError(msg)
-    if timeout is not None and not timeout >= 0:
-        msg = f"timeout must be a number of seconds from 0 on, or None, not {timeout!r}"
-        raise ValueError(msg)
-    if max_attempts is not None and not max_attempts >= 1:
-        msg = f"max_attempts must be a whole number from 1 on, or None, not {max_attempts!r}"
-        raise ValueError(msg)
-    return Options(isolation, bool(read_only), timeout, max_attempts, name)
-
-
-class Run(Patience):
-    """The attempts of one transaction.
-
-    Attributes:
-        options: What was asked for.
-        serializable: The isolation in force.
-        updates: A former attempt has written. Never reset.
-        max_attempts: The limit in force, nested ones included.
-    """
-
-    __slots__ = ("max_attempts", "options", "serializable", "updates")
-
-    def __init__(self, options: Options, label: str) -> None:
-        super().__init__(label, options.deadline())
-        self.options = options
-        self.serializable = options.isolation != "snapshot"
-        self.updates = False
-        self.max_attempts = options.max_attempts
-
-    def attempt(self, rerunnable: bool) -> Transaction:
-        """Return the next attempt, not begun yet.
-
-        Raises:
-            TransactionAborted: There may be no more attempts.
-            TransactionTimeout: The deadline has passed.
-            HistoryLostError: A read_only one cannot win.
-        """
-        if self.attempts:
-            self._may_go_on()
-        self.attempts += 1
-        return Transaction(
-            self, self.serializable, self.options.read_only, rerunnable
-        )
-
-    def _may_go_on(self) -> None:
-        if self.deadline is not None and monotonic() >= self.deadline:
-            raise self.timed_out(self.lost_to)
-        if self.max_attempts is not None and self.attempts >= self.max_attempts:
-            msg = (
-                f"{self.label} lost {self.attempts} attempts, as many as max_attempts "
-                f"allows; lost to: {self.lost_to}. Raise max_attempts, or make the "
-                "transaction shorter"
-            )
-            raise TransactionAborted(msg, self.attempts, self.lost_to)
-        if self.options.read_only and self.attempts >= HISTORY_ATTEMPTS:
-            msg = (
-                f"{self.label} ran {self.attempts} times, and each time "
-                f"{self.lost_to}: raise max_history of that ref"
-            )
-            raise HistoryLostError(msg)
-
-    def begin(self, tx: Transaction) -> None:
-        """Start `tx`; one that holds first waits for its turn.
-
-        Raises:
-            WouldDeadlockError: This thread runs a plain block already.
-            TransactionTimeout: The deadline passed first.
-        """
-        status = None
-        if not tx.read_only and (
-            not tx.rerunnable or self.attempts > ESCALATE_AFTER
-        ):
-            status = tx.status = Status(tx.thread, self.label)
-            turn(status, self)
-        tx.begin(self.updates, status)
-
-    def lost(self, tx: Transaction) -> None:
-        """Learn from an attempt that was lost."""
-        self.lost_to = tx.doomed
-        if tx.updates:
-            self.updates = True
+_current = current.get
+_set_current = current.set
 
 
 def run(
@@ -162,45 +45,42 @@ def run(
 
     Raises:
         BaseException: What `fn`, a commute or a validator raised, and what
-            `Run.attempt` and `Run.begin` raise.
+            `Transaction.begin` and `commit` raise.
     """
-    outer = inside()
+    before = _current()
+    outer = None if before is None else inside()
     if outer is not None:
         was_read_only = join(outer, options)
         try:
             return fn(*args, **kwargs)
         finally:
             outer.read_only = was_read_only
-    attempts = Run(options, label)
-    before = current.get()
+    tx = Transaction()
+    tx.start(options, label, rerunnable=True)
     while True:
-        tx = attempts.attempt(rerunnable=True)
         try:
-            attempts.begin(tx)
-            current.set(tx)
+            tx.begin()
+            _set_current(tx)
             value = fn(*args, **kwargs)
             # From here on we are outside: a finalizer or a signal handler that
             # runs while the commit is under way must not join it.
-            current.set(before)
+            _set_current(before)
             if tx.doomed is None:
                 changes = commit(tx)
                 break
-        except Restart:
-            if tx.doomed is None:
-                raise
-        except Exception:
+        except (Restart, Exception):
             if tx.doomed is None:
                 raise
         finally:
             finish(tx, before)
-        attempts.lost(tx)
+        tx.lost_to = tx.doomed
     if changes:
         notify(changes)
     return value
 
 
 def finish(tx: Transaction, before: Owner | None) -> None:
-    """End `tx` if it has not ended: one store decides it, whatever follows.
+    """End the attempt if it has not ended: one store decides all it holds.
 
     Args:
         tx: Any attempt, begun or not.
@@ -211,9 +91,12 @@ def finish(tx: Transaction, before: Owner | None) -> None:
     if status is not None:
         if status.number == 0:
             status.number = ABORTED
-        settle_waiters(status)
-    current.set(before)
-    close_snapshot(tx, tx.thread)
+        if status.waiters is not None:
+            settle_waiters(status)
+    if _current() is tx:
+        _set_current(before)
+    if tx.thread.snapshots:
+        close_snapshot(tx, tx.thread)
 
 
 def join(tx: Transaction, options: Options) -> bool:
@@ -226,18 +109,15 @@ def join(tx: Transaction, options: Options) -> bool:
         IsolationError: The nested call asks for more than is running.
     """
     was_read_only = tx.read_only
-    attempts = tx.patience
     if options.isolation == "serializable" and not (tx.serializable or tx.holding):
         msg = (
             f"{options.name or 'a nested dosync'} asks for isolation='serializable' "
-            f"inside of {tx.patience.label}, which runs with isolation='snapshot': "
-            "give the outer one the stronger isolation"
+            f"inside of {tx.label}, which runs with isolation='snapshot': give the "
+            "outer one the stronger isolation"
         )
         raise IsolationError(msg)
     if options.timeout is not None:
-        deadline = options.deadline()
-        if attempts.deadline is None or deadline < attempts.deadline:
-            attempts.deadline = deadline
+        tx.expect_no_later_than(options.timeout)
     if options.read_only:
         tx.read_only = True
     return was_read_only

@@ -14,11 +14,9 @@ Inside a transaction every call becomes a read and a write of it.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
-
-from atomos.errors import WouldDeadlockError
 from atomos.stm._cell import Cell, Version, latest
 from atomos.stm._clock import clock
-from atomos.stm._history import trim
+from atomos.stm._history import trim_or_leave
 from atomos.stm._hold import wait_until_free
 from atomos.stm._owner import current
 from atomos.stm._registry import open_points
@@ -85,10 +83,7 @@ def publish(cell: Cell[T], old: Version[T], value: T) -> bool:
     ):
         new.older = None
     else:
-        try:
-            trim(cell, new, open_points())
-        except WouldDeadlockError:
-            pass  # called from within a trim of this thread; the next one does it
+        trim_or_leave(cell, new, open_points())
     return True
 
 

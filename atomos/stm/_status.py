@@ -17,49 +17,31 @@ from __future__ import annotations
 
 from _thread import allocate_lock
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from atomos.errors import TransactionTimeout, WouldDeadlockError
+from atomos.errors import WouldDeadlockError
 from atomos.stm._clock import ABORTED
 from atomos.stm._registry import my_record
 
 if TYPE_CHECKING:
     from _thread import LockType
 
+    from atomos.errors import TransactionTimeout
     from atomos.stm._registry import ThreadRecord
 
-__all__ = ["NOBODY", "Patience", "Status", "abort", "settle_waiters", "wait_for"]
+__all__ = ["NOBODY", "Patience", "Status", "abort", "settle_waiters", "undecided", "wait_for"]
 
 #: Seconds after which a waiter looks whether the owner is still there.
 RECHECK = 0.2
 
 
-class Patience:
-    """How long somebody is willing to wait, and what it has met so far.
+class Patience(Protocol):
+    """How long somebody is willing to wait."""
 
-    Attributes:
-        deadline: `time.monotonic()` seconds, or None for no limit. Never moved
-            back: the earliest deadline of nested calls wins.
-        label: The transaction's name in messages.
-        attempts: Attempts begun so far. Never decreases.
-        lost_to: What the last one was lost to, in words; None if none was.
-    """
-
-    __slots__ = ("attempts", "deadline", "label", "lost_to")
-
-    def __init__(self, label: str, deadline: float | None) -> None:
-        self.label = label
-        self.deadline = deadline
-        self.attempts = 0
-        self.lost_to: str | None = None
+    deadline: float | None
 
     def timed_out(self, cause: str | None) -> TransactionTimeout:
-        """Return the error that says so."""
-        msg = (
-            f"{self.label} did not commit within its timeout, attempt {self.attempts}; "
-            f"lost to: {cause}. Raise the timeout, or make the transaction shorter"
-        )
-        return TransactionTimeout(msg, self.attempts, cause)
+        """Return the error to raise when the deadline has passed."""
 
 
 class _Waiter:
@@ -88,17 +70,30 @@ class Status:
 
     __slots__ = ("ahead", "label", "number", "thread", "waiters")
 
-    def __init__(self, thread: ThreadRecord | None, label: str) -> None:
-        self.number = 0
-        self.thread = thread
-        self.label = label
-        self.ahead: Status | None = None
-        self.waiters: _Waiter | None = None
+    number: int
+    thread: ThreadRecord | None
+    label: str
+    ahead: Status | None
+    waiters: _Waiter | None
 
     def gone(self) -> bool:
         """Whether it is decided, or its thread can no longer decide it."""
         thread = self.thread
         return self.number != 0 or (thread is not None and thread.dead)
+
+
+def undecided(thread: ThreadRecord | None, label: str) -> Status:
+    """Return a new status of a transaction that `thread` runs.
+
+    Not an ``__init__``: its call would cost more than all the stores.
+    """
+    status = Status()
+    status.number = 0
+    status.thread = thread
+    status.label = label
+    status.ahead = None
+    status.waiters = None
+    return status
 
 
 class _Waiting:
@@ -113,7 +108,7 @@ _waiting = _Waiting()
 
 #: Owner of a version that an atom has linked but not yet numbered: such a
 #: version is decided by its own number.
-NOBODY = Status(None, "nobody")
+NOBODY = undecided(None, "nobody")
 
 
 def abort(status: Status) -> None:

@@ -24,161 +24,150 @@ that cannot commit any more never shows an impossible state (opacity).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from _thread import get_ident
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from atomos.errors import CommuteError, HistoryLostError, ReadOnlyError
 from atomos.stm._cell import Cell, Version, latest, pending
 from atomos.stm._clock import read_point
-from atomos.stm._commute import TOUCHED, compute
+from atomos.stm._commute import TOUCHED, Commuting, compute
+from atomos.stm._footprint import Entry, Lost, Restart
 from atomos.stm._history import read_old
 from atomos.stm._hold import hold
-from atomos.stm._owner import Owner, current
+from atomos.stm._owner import current, current_task, modules
+from atomos.stm._queue import turn
 from atomos.stm._registry import close_snapshot, my_record, open_snapshot
+from atomos.stm._run import Run
+from atomos.stm._status import undecided
 
 if TYPE_CHECKING:
     from atomos.stm._commute import Call
     from atomos.stm._registry import ThreadRecord
-    from atomos.stm._status import Patience, Status
+    from atomos.stm._status import Status
 
-__all__ = ["Entry", "Lost", "Restart", "Transaction", "inside"]
+__all__ = ["ESCALATE_AFTER", "Transaction", "inside"]
 
 T = TypeVar("T")
+_current = current.get
+
+#: Attempts that a transaction may lose before it runs as a plain block does.
+ESCALATE_AFTER = 8
 
 
-class Restart(BaseException):  # noqa: N818 - a control signal, not an error
-    """This attempt is doomed; the runner makes another one.
-
-    Derived from `BaseException` so that ``except Exception`` in a body does
-    not keep it; if a body swallows it all the same, the attempt stays doomed.
-    """
-
-
-class Lost:
-    """Why an attempt was lost; the causes of conflict, in words."""
-
-    STALE = "{} was changed by another transaction after it was read here"
-    OVERTAKEN = "{} was written by another transaction after this snapshot was taken"
-    HISTORY = "the version of {} that this snapshot needs was dropped by max_history"
-
-
-class Entry:
-    """What an attempt knows of one cell.
+class Transaction(Run):
+    """The attempt under way of one run.
 
     Attributes:
-        cell: The cell.
-        seen: The version read first; None if never read.
-        new: The version to be committed; None if not written.
-        base: The version that `new` displaces; set while committing.
-        calls: Commutes to compute at the commit, in order; None if none.
-        ensured: Named by `ensure`, so validated at every isolation.
-    """
-
-    __slots__ = ("base", "calls", "cell", "ensured", "new", "seen")
-
-    cell: Cell[Any]
-    seen: Version[Any] | None
-    new: Version[Any] | None
-    base: Version[Any] | None
-    calls: list[Call] | None
-    ensured: bool
-
-
-class Transaction(Owner):
-    """One attempt.
-
-    Attributes:
-        point: The read point; never decreases. 0 while holding.
-        running: Between begin and end.
         thread: Record of the thread that runs it.
-        serializable: The isolation; False means snapshot.
-        read_only: Writes are refused.
-        updates: In update mode. Never reset.
-        holding: In holding mode. Never changes.
-        rerunnable: It may be run again; False for a plain block.
+        point: The read point; never decreases within an attempt.
+        running: Between begin and end.
+        read_only: Writes are refused; set while a read_only nested call runs.
+        fresh: In update or holding mode: it keeps no old versions.
+        holding: In holding mode.
         stale: The first cell that was read from its history, if any.
         doomed: Why it cannot commit any more; None while it can.
         status: Its fate, from when it first holds something.
-        patience: What bounds its waits; shared by the attempts of one run.
         touched: id(cell) -> entry, in order of first touch.
         writes: Entries that have a new version or commutes.
+        commutes: Some of `writes` have commutes.
     """
 
     __slots__ = (
+        "commutes",
         "doomed",
+        "fresh",
         "holding",
-        "patience",
         "point",
         "read_only",
-        "rerunnable",
-        "running",
-        "serializable",
         "stale",
         "status",
         "thread",
         "touched",
-        "updates",
         "writes",
     )
 
-    def __init__(
-        self, patience: Patience, serializable: bool, read_only: bool, rerunnable: bool
-    ) -> None:
-        self.running = False
-        self.point = 0
-        self.thread: ThreadRecord = my_record()
-        self.serializable = serializable
-        self.read_only = read_only
-        self.rerunnable = rerunnable
-        self.patience = patience
-        self.updates = False
-        self.holding = False
-        self.stale: Cell[Any] | None = None
-        self.doomed: str | None = None
-        self.status: Status | None = None
-        self.touched: dict[int, Entry] = {}
-        self.writes: list[Entry] = []
+    thread: ThreadRecord
+    point: int
+    read_only: bool
+    fresh: bool
+    holding: bool
+    stale: Cell[Any] | None
+    doomed: str | None
+    status: Status | None
+    touched: dict[int, Entry]
+    writes: list[Entry]
+    commutes: bool
 
-    def begin(self, updates: bool, status: Status | None) -> None:
-        """Start: holding if there is a status, else at the current read point."""
-        self.own()
+    def begin(self) -> None:
+        """Begin an attempt.
+
+        Raises:
+            TransactionAborted: There may be no more attempts.
+            TransactionTimeout: The deadline has passed.
+            HistoryLostError: A read_only one cannot win.
+            WouldDeadlockError: This thread runs a plain block already.
+        """
+        if self.attempts:
+            self.refuse_if_over()
+        self.attempts += 1
+        thread = self.thread = my_record()
+        self.ident = thread.ident
+        self.task = current_task()
+        self.point = 0
+        self.stale = self.doomed = None
+        self.holding = self.commutes = False
+        self.touched = {}
+        self.writes = []
+        read_only = self.read_only = self.options.read_only
         self.running = True
-        if status is not None:
-            self.status = status
-            self.holding = True
-        elif updates and self.serializable and not self.read_only:
-            self.updates = True
-            self.point = read_point()
+        if read_only or (self.rerunnable and self.attempts <= ESCALATE_AFTER):
+            self.status = None
+            fresh = self.fresh = self.updates and self.serializable and not read_only
+            if fresh:
+                self.point = read_point()
+            else:
+                open_snapshot(self, thread)
         else:
-            open_snapshot(self, self.thread)
+            self.fresh = self.holding = True
+            status = self.status = undecided(thread, self.label)
+            turn(status, self)
 
     # Reading
 
     def read(self, cell: Cell[T]) -> T:
         """Return the value of `cell` as this attempt sees it."""
-        entry = self.touched.get(id(cell))
+        touched = self.touched
+        entry = touched.get(id(cell))
         if entry is None:
-            entry = self.touch(cell)
-        elif entry.calls is not None:
+            version = cell._newest
+            # Settled, and within the snapshot: all there is to do in most cases.
+            if not 0 < version.number <= self.point:
+                version = self._look(cell)
+            entry = Entry()
+            entry.cell = cell
+            entry.seen = version
+            entry.new = entry.calls = None
+            entry.ensured = False
+            touched[id(cell)] = entry
+            return version.value
+        if entry.calls is not None:
             self._compute_now(entry)
-        version = entry.new
-        if version is None:
-            version = entry.seen
-            if version is None:
-                version = entry.seen = self._look(cell)
-        return cast("T", version.value)
+        found = entry.new
+        if found is None:
+            found = entry.seen
+            if found is None:
+                found = entry.seen = self._look(cell)
+        value: T = found.value
+        return value
 
-    def touch(self, cell: Cell[Any]) -> Entry:
-        """Return a new entry for `cell`, read in the mode of this attempt."""
-        seen = self._look(cell)
-        return self._enter(cell, seen)
-
-    def _enter(self, cell: Cell[Any], seen: Version[Any] | None) -> Entry:
+    def _enter(self, cell: Cell[Any]) -> Entry:
+        """Return a new entry for `cell`: unread, unless this attempt holds."""
+        if self.holding:
+            self.read(cell)
+            return self.touched[id(cell)]
         entry = Entry()
         entry.cell = cell
-        entry.seen = seen
-        entry.new = None
-        entry.base = None
-        entry.calls = None
+        entry.seen = entry.new = entry.calls = None
         entry.ensured = False
         self.touched[id(cell)] = entry
         return entry
@@ -187,12 +176,12 @@ class Transaction(Owner):
         """Return the version of `cell` that this attempt must see."""
         if self.holding:
             assert self.status is not None
-            return hold(cell, self.status, self.patience)
+            return hold(cell, self.status, self)
         while True:
             version = latest(cell)
             if version.number <= self.point:
                 return version
-            if not self.updates:
+            if not self.fresh:
                 return self._look_back(cell)
             self._extend(cell)
 
@@ -230,40 +219,40 @@ class Transaction(Owner):
 
     def write(self, cell: Cell[T], value: T) -> None:
         """Let `cell` have `value` when this attempt commits."""
-        self.refuse_if_read_only(cell)
+        if self.read_only:
+            self.refuse_if_read_only(cell)
         entry = self.touched.get(id(cell))
         if entry is None:
-            entry = self.touch(cell) if self.holding else self._enter(cell, None)
+            entry = self._enter(cell)
         elif entry.calls is not None:
             self._compute_now(entry)
-        version = entry.new
-        if version is None:
-            self._start_writing(entry)
-            entry.new = pending(value)
-        else:
-            version.value = value
+        new = entry.new
+        if new is None:
+            if not self.fresh:
+                self._start_writing(entry)
+            self.writes.append(entry)
+            new = entry.new = Version()
+            new.number = 0
+        new.value = value
 
     def refuse_if_read_only(self, cell: Cell[Any]) -> None:
         """Raise `ReadOnlyError` if this transaction may not write."""
         if self.read_only:
             msg = (
-                f"{cell._label()} cannot be written: {self.patience.label} is read_only; "
+                f"{cell._label()} cannot be written: {self.label} is read_only; "
                 "leave read_only out to write"
             )
             raise ReadOnlyError(msg)
 
     def _start_writing(self, entry: Entry) -> None:
-        """Note the first write or commute of `entry`."""
+        """Prepare for a first write or commute, of `entry`, in snapshot mode."""
         if self.serializable:
-            if not self.updates and not self.holding:
-                if self.stale is not None:
-                    raise self.lose(Lost.STALE, self.stale)
-                self.updates = True
-                close_snapshot(self, self.thread)
-        elif not self.holding and entry.calls is None:
-            if latest(entry.cell).number > self.point:
-                raise self.lose(Lost.OVERTAKEN, entry.cell)
-        self.writes.append(entry)
+            if self.stale is not None:
+                raise self.lose(Lost.STALE, self.stale)
+            self.fresh = self.updates = True
+            close_snapshot(self, self.thread)
+        elif entry.calls is None and latest(entry.cell).number > self.point:
+            raise self.lose(Lost.OVERTAKEN, entry.cell)
 
     def ensure(self, cell: Cell[T]) -> T:
         """Read `cell`, and have it validated at every isolation."""
@@ -282,7 +271,7 @@ class Transaction(Owner):
         self.refuse_if_read_only(cell)
         entry = self.touched.get(id(cell))
         if entry is None:
-            entry = self.touch(cell) if self.holding else self._enter(cell, None)
+            entry = self._enter(cell)
         if entry.calls is not None:
             entry.calls.append(call)
         elif entry.new is not None or (
@@ -290,9 +279,11 @@ class Transaction(Owner):
         ):
             self.write(cell, compute(self.read(cell), (call,)))
         else:
-            calls = [call]
-            entry.calls = calls
-            self._start_writing(entry)
+            entry.calls = [call]
+            if not self.fresh:
+                self._start_writing(entry)
+            self.writes.append(entry)
+            self.commutes = True
 
     def _compute_now(self, entry: Entry) -> None:
         """Make a commuted ref an ordinary read and write."""
@@ -307,11 +298,15 @@ def inside() -> Transaction | None:
     Raises:
         CommuteError: The caller is a function given to `commute`.
 
-    Cost: 2 C calls and 3 loads inside of one.
+    Cost: 3 C calls inside of one, more where asyncio is in use.
     """
-    owner = current.get()
-    if owner is None or not owner.is_here():
+    owner = _current()
+    if owner is None or owner.ident != get_ident():
         return None
-    if isinstance(owner, Transaction):
-        return owner if owner.running else None
-    raise CommuteError(TOUCHED)
+    if (owner.task is not None or "asyncio.tasks" in modules) and not owner.is_here():
+        return None
+    if owner.running:
+        return owner  # type: ignore[return-value] # nothing else is ever running
+    if isinstance(owner, Commuting):
+        raise CommuteError(TOUCHED)
+    return None

@@ -86,7 +86,8 @@ class Ref(ARef[T]):
             tx = inside()
             if tx is not None:
                 return tx.read(self)
-        return latest(self).value
+        version = self._newest
+        return version.value if version.number > 0 else latest(self).value
 
     def set(self, value: T) -> T:
         """Let the ref have `value` when the transaction commits; return it.
@@ -102,7 +103,10 @@ class Ref(ARef[T]):
             >>> atomically(Ref(7).set, 8)
             8
         """
-        (inside() or self._no_transaction("set")).write(self, value)
+        tx = inside()
+        if tx is None:
+            self._no_transaction("set")
+        tx.write(self, value)
         return value
 
     def alter(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:

@@ -1,0 +1,1 @@
+"""The demo that ``python -m atomos`` runs. Nothing else imports it."""

@@ -1,0 +1,151 @@
+"""One run of a transaction: its options, and its attempts so far.
+
+A run lasts until an attempt commits, or until its options forbid another one.
+What one attempt sees and writes is in `_transaction`.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import NamedTuple
+
+from atomos.errors import HistoryLostError, TransactionAborted, TransactionTimeout
+from atomos.stm._owner import Owner
+
+__all__ = ["HISTORY_ATTEMPTS", "Options", "Run", "make_options"]
+
+#: Attempts after which a read_only transaction, which may hold nothing, stops
+#: running after a ref whose `max_history` drops what it needs.
+HISTORY_ATTEMPTS = 100
+
+ISOLATIONS = ("serializable", "snapshot")
+
+
+class Options(NamedTuple):
+    """The checked arguments of one `dosync`."""
+
+    isolation: str | None = None
+    read_only: bool = False
+    timeout: float | None = None
+    max_attempts: int | None = None
+    name: str | None = None
+
+
+def make_options(
+    isolation: str | None,
+    read_only: bool,
+    timeout: float | None,
+    max_attempts: int | None,
+    name: str | None,
+) -> Options:
+    """Check the arguments of `dosync`.
+
+    Raises:
+        ValueError: One of them has a value that is not allowed.
+    """
+    if isolation is not None and isolation not in ISOLATIONS:
+        msg = f"isolation must be 'serializable' or 'snapshot', not {isolation!r}"
+        raise ValueError(msg)
+    if timeout is not None and not (_is_number(timeout) and timeout >= 0):
+        msg = f"timeout must be a number of seconds from 0 on, or None, not {timeout!r}"
+        raise ValueError(msg)
+    if max_attempts is not None and not (
+        isinstance(max_attempts, int) and max_attempts >= 1
+    ):
+        msg = (
+            "max_attempts must be a whole number from 1 on, or None, "
+            f"not {max_attempts!r}"
+        )
+        raise ValueError(msg)
+    return Options(isolation, bool(read_only), timeout, max_attempts, name)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float))
+
+
+class Run(Owner):
+    """What the attempts of one transaction share.
+
+    Attributes:
+        options: What was asked for.
+        label: The transaction's name in messages.
+        deadline: `time.monotonic()` seconds, or None for no limit. Never moved
+            back: the earliest deadline of nested calls wins.
+        serializable: The isolation in force; False means snapshot.
+        rerunnable: It may be run again; False for a plain block.
+        updates: An attempt has written. Never reset.
+        attempts: Attempts begun so far. Never decreases.
+        lost_to: What the last one was lost to, in words; None if none was.
+    """
+
+    __slots__ = (
+        "attempts",
+        "deadline",
+        "label",
+        "lost_to",
+        "options",
+        "rerunnable",
+        "serializable",
+        "updates",
+    )
+
+    options: Options
+    label: str
+    deadline: float | None
+    serializable: bool
+    rerunnable: bool
+    updates: bool
+    attempts: int
+    lost_to: str | None
+
+    def start(self, options: Options, label: str, rerunnable: bool) -> None:
+        """Set what `options` say; no attempt has been made yet."""
+        self.options = options
+        self.label = label
+        timeout = options.timeout
+        self.deadline = None if timeout is None else monotonic() + timeout
+        self.serializable = options.isolation != "snapshot"
+        self.rerunnable = rerunnable
+        self.updates = False
+        self.attempts = 0
+        self.lost_to = None
+
+    def expect_no_later_than(self, timeout: float) -> None:
+        """Bring the deadline forward for a nested call."""
+        deadline = monotonic() + timeout
+        if self.deadline is None or deadline < self.deadline:
+            self.deadline = deadline
+
+    def refuse_if_over(self) -> None:
+        """Raise unless another attempt may be made after a lost one.
+
+        Raises:
+            TransactionAborted: There were as many as `max_attempts` allows.
+            TransactionTimeout: The deadline has passed.
+            HistoryLostError: It is read_only and cannot win.
+        """
+        if self.deadline is not None and monotonic() >= self.deadline:
+            raise self.timed_out(self.lost_to)
+        limit = self.options.max_attempts
+        if limit is not None and self.attempts >= limit:
+            msg = (
+                f"{self.label} lost {self.attempts} attempts, as many as max_attempts "
+                f"allows; lost to: {self.lost_to}. Raise max_attempts, or make the "
+                "transaction shorter"
+            )
+            raise TransactionAborted(msg, self.attempts, self.lost_to)
+        if self.options.read_only and self.attempts >= HISTORY_ATTEMPTS:
+            msg = (
+                f"{self.label} ran {self.attempts} times, and each time "
+                f"{self.lost_to}: raise max_history of that ref"
+            )
+            raise HistoryLostError(msg)
+
+    def timed_out(self, cause: str | None) -> TransactionTimeout:
+        """Return the error that says that the deadline has passed."""
+        msg = (
+            f"{self.label} did not commit within its timeout, attempt {self.attempts}; "
+            f"lost to: {cause}. Raise the timeout, or make the transaction shorter"
+        )
+        return TransactionTimeout(msg, self.attempts, cause)
