@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from atomos.reference import ARef
 from atomos.stm import _solo
-from atomos.stm._clock import clock
 from atomos.stm._fitness import refuse_uncallable
 from atomos.stm._owner import current
 
@@ -60,9 +59,7 @@ class Atom(ARef[T]):
 
         Cost: O(1); at most 256 bytes without the value.
         """
-        super().__init__(
-            value, name=name, validator=validator, meta=meta, lock=clock.lock
-        )
+        super().__init__(value, name=name, validator=validator, meta=meta)
 
     def deref(self) -> T:
         """Return the value: in a transaction its own, else the latest.

@@ -16,7 +16,6 @@ from atomos.stm._cell import Cell, latest
 from atomos.stm._fitness import refuse_uncallable
 
 if TYPE_CHECKING:
-    from _thread import LockType
     from collections.abc import Callable, Hashable, Mapping
 
 __all__ = ["ARef"]
@@ -78,7 +77,6 @@ class ARef(Cell[T]):
         name: str | None = None,
         validator: Callable[[T], object] | None = None,
         meta: Any = None,
-        lock: LockType | None = None,
     ) -> None:
         """Start with `value`.
 
@@ -87,13 +85,12 @@ class ARef(Cell[T]):
             name: What `repr` and errors call it.
             validator: See `set_validator`.
             meta: See `meta`.
-            lock: For subclasses within this library.
 
         Raises:
             TypeError: `validator` is not callable.
             ValidationError: `validator` refuses `value`.
         """
-        super().__init__(value, lock)
+        super().__init__(value)
         if name is not None or meta is not None:
             extras = self._need_extras()
             extras.name = name

@@ -29,8 +29,8 @@ removes the entry when the code object goes, before its `id` can be used again.
 Nothing here keeps a code object or a frame alive. Two threads that read the same
 code at the same time find the same, and either result may be the one kept.
 
-Sources: the `dis` page of the CPython documentation, and for the exception
-table `Objects/exception_handling_notes.txt` of its source.
+Sources: the `dis` page of the CPython documentation, and for the exception table
+`Objects/exception_handling_notes.txt` of its source.
 """
 
 from __future__ import annotations
@@ -83,17 +83,15 @@ class LoopSite(NamedTuple):
     frame_id: int
 
 
-# By the id of a code object: a weak reference to it, and its loops by the offset
-# that each was found from.
+# By the id of a code object: a weak reference to it, and its loops by f_lasti.
 _KNOWN: Final[dict[int, tuple[weakref.ref[CodeType], dict[int, _Loop]]]] = {}
 
 
 def loop_site(frame: FrameType) -> LoopSite:
     """Find the `for` statement that is asking for an iterator or for an item.
 
-    Call it from `__iter__` or from `__next__`. Called from `__iter__` it refuses
-    `for tx, n in zip(dosync(), ...)` and the like, too. From `__next__` that
-    cannot be told from a `for` statement that runs over dosync() itself.
+    Call it from `__iter__` or from `__next__`. From `__next__` alone a `for` over
+    `zip(dosync(), ...)` cannot be told from one over dosync() itself.
 
     Args:
         frame: The caller's frame, `sys._getframe(1)`.
@@ -292,7 +290,7 @@ def _handlers(code: CodeType, offset: int) -> Iterator[int]:
 
 
 def _numbers(table: bytes) -> Iterator[int]:
-    """Yield the numbers of an exception table: six bits a byte, bit 6 goes on."""
+    """Yield the numbers of an exception table: six bits a byte, bit 6 is "more"."""
     value = 0
     for byte in table:
         value = value << 6 | byte & 63

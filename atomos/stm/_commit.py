@@ -40,6 +40,7 @@ from atomos.stm._commute import compute
 from atomos.stm._footprint import Lost
 from atomos.stm._history import trim_or_leave
 from atomos.stm._hold import hold
+from atomos.stm._publish import publish_two
 from atomos.stm._queue import turn
 from atomos.stm._registry import open_points
 from atomos.stm._status import abort, settle_waiters, undecided, wait_for
@@ -54,6 +55,8 @@ __all__ = ["Change", "commit"]
 
 #: How often a commit is driven back before it joins the queue.
 ROUNDS = 4
+
+_lock = clock.lock
 
 #: A cell with extras that a commit has changed, its old and its new value.
 Change = tuple[Cell[Any], Any, Any]
@@ -81,6 +84,10 @@ def commit(tx: Transaction) -> list[Change]:
     for entry in entries:
         if entry.cell._extras is not None and entry.new is not None:
             entry.cell._admit(entry.new.value)
+    if len(entries) == 2 == len(tx.touched) and not (tx.commutes or tx.holding):
+        number = _commit_pair(tx, entries[0], entries[1])
+        if number:
+            return _settle(entries, number)
     if tx.holding:
         _commit_held(tx, entries)
     else:
@@ -90,7 +97,27 @@ def commit(tx: Transaction) -> list[Change]:
                 break
         else:
             _commit_in_turn(tx, entries, reads)
-    return _settle(tx, entries)
+    status = tx.status
+    assert status is not None
+    if status.waiters is not None:
+        settle_waiters(status)
+    return _settle(entries, status.number)
+
+
+def _commit_pair(tx: Transaction, one: Entry, two: Entry) -> int:
+    """Commit two cells that were read and written, and nothing else, at once.
+
+    Returns:
+        The number of the commit, or 0: the long way will tell why not.
+    """
+    base, new, base2, new2 = one.seen, one.new, two.seen, two.new
+    if base is None or base2 is None or new is None or new2 is None:
+        return 0
+    if base.number == 0 or base2.number == 0:
+        return 0
+    one.base = new.older = base
+    two.base = new2.older = base2
+    return new.number if publish_two(one.cell, new, two.cell, new2) else 0
 
 
 def _to_validate(tx: Transaction) -> list[Entry]:
@@ -116,7 +143,7 @@ def _commit_freely(tx: Transaction, entries: list[Entry], reads: list[Entry]) ->
     status = tx.status = undecided(tx.thread, tx.label)
     for entry in entries:
         cell = entry.cell
-        with cell._lock:
+        with _lock:
             holder = cell._holder
             if holder is None or holder.number != 0:
                 cell._holder = status
@@ -226,17 +253,12 @@ def _commit_held(tx: Transaction, entries: list[Entry]) -> None:
         raise TransactionStateError(msg)
 
 
-def _settle(tx: Transaction, entries: list[Entry]) -> list[Change]:
-    """Number the new versions, wake who waits, trim what was displaced.
+def _settle(entries: list[Entry], number: int) -> list[Change]:
+    """Number the new versions, trim what was displaced, return the changes.
 
     The displaced version is needed by nobody if no snapshot was opened since
     `fresh`, and it is not older than that (see `_clock`).
     """
-    status = tx.status
-    assert status is not None
-    number = status.number
-    if status.waiters is not None:
-        settle_waiters(status)
     changes: list[Change] = []
     points: list[int] | None = None
     for entry in entries:

@@ -1,7 +1,7 @@
 """What a fork must not leave behind in the child.
 
-Before a fork all locks that guard a few stores are taken, so no thread is in
-the middle of such a section; the child starts with new ones. A history's guard
+Before a fork the clock's lock is taken, so no thread is in the middle of a
+section under it; the child starts with a new one. A history's guard
 may be held for longer, by a thread that runs other code meanwhile, so it is not
 waited for: in the child each history is put in order when next used.
 
@@ -14,22 +14,19 @@ from __future__ import annotations
 import os
 
 from atomos.stm import _history, _queue, _registry, _status
-from atomos.stm._cell import hot_locks
+from atomos.stm._clock import clock
 
 
 def _before() -> None:
-    for lock in hot_locks():
-        lock.acquire()
+    clock.lock.acquire()
 
 
 def _in_parent() -> None:
-    for lock in hot_locks():
-        lock.release()
+    clock.lock.release()
 
 
 def _in_child() -> None:
-    for lock in hot_locks():
-        lock._at_fork_reinit()  # type: ignore[attr-defined] # not in typeshed
+    clock.lock._at_fork_reinit()  # type: ignore[attr-defined] # not in typeshed
     for guard in _history.guards:
         guard.lock._at_fork_reinit()  # type: ignore[attr-defined] # not in typeshed
         guard.holder = 0

@@ -1,6 +1,6 @@
 """Holding a cell: the right to link versions to it.
 
-A hold is one store of a status into the cell, under the cell's lock. It ends
+A hold is one store of a status into the cell, under the clock's lock. It ends
 when that status is decided: nobody releases anything. Readers do not look at
 it. Who wants to write sleeps until the holder's status is decided.
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from atomos.stm._cell import Cell, Version, latest
+from atomos.stm._clock import clock
 from atomos.stm._status import wait_for
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["hold", "take", "wait_until_free"]
 
 T = TypeVar("T")
+_lock = clock.lock
 
 
 def take(cell: Cell[Any], status: Status) -> Status | None:
@@ -32,7 +34,7 @@ def take(cell: Cell[Any], status: Status) -> Status | None:
 
     Cost: O(1), one lock.
     """
-    with cell._lock:
+    with _lock:
         holder = cell._holder
         if holder is None or holder.number != 0 or holder is status:
             cell._holder = status

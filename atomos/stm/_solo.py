@@ -1,11 +1,6 @@
 """Atoms and atomics outside a transaction: a transaction over one cell.
 
-It needs no snapshot, no status and no hold: read, compute, then under one lock
-see that nothing has changed, link and commit. The cell's lock is the clock's,
-so the step of `_clock` and the check are one section. The new version is its
-own commit record: it is linked with number 0, announced, numbered.
-
-A cell that is held, or has an undecided version, is not written: its
+It needs no snapshot, no status and no hold: read, compute, publish. A cell that is held, or has an undecided version, is not written: its
 transaction is waited for.
 
 Inside a transaction every call becomes a read and a write of it.
@@ -14,13 +9,11 @@ Inside a transaction every call becomes a read and a write of it.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
-from atomos.stm._cell import Cell, Version, latest
+from atomos.stm._cell import Cell, latest
 from atomos.stm._clock import clock
-from atomos.stm._history import trim_or_leave
 from atomos.stm._hold import wait_until_free
 from atomos.stm._owner import current
-from atomos.stm._registry import open_points
-from atomos.stm._status import NOBODY
+from atomos.stm._publish import publish
 from atomos.stm._transaction import inside
 
 if TYPE_CHECKING:
@@ -31,7 +24,6 @@ __all__ = [
     "clear_way",
     "compare_and_exchange",
     "exchange",
-    "publish",
     "read",
     "store",
     "update",
@@ -40,51 +32,6 @@ __all__ = [
 T = TypeVar("T")
 _current = current.get
 _lock = clock.lock
-
-
-def publish(cell: Cell[T], old: Version[T], value: T) -> bool:
-    """Commit `value` on `cell` if `old` is still its newest version.
-
-    Returns:
-        Whether it was committed. If not, `cell` was written or is held.
-
-    Cost: O(1), one lock.
-    """
-    new: Version[T] = Version()
-    new.value = value
-    new.number = 0
-    new.older = old
-    new.owner = NOBODY
-    with _lock:
-        if cell._newest is not old:
-            return False
-        holder = cell._holder
-        if holder is not None:
-            if holder.number == 0:
-                return False
-            cell._holder = None
-        left = clock.pending
-        if left is not None and left.number > clock.now:
-            clock.now = left.number
-        number = clock.now + 1
-        cell._newest = new
-        clock.pending = new
-        new.number = number  # the commit point
-        clock.now = number
-        clock.pending = None
-        if clock.observed:
-            clock.observed = False
-            clock.fresh = number
-    if (
-        not clock.observed
-        and old.number >= clock.fresh
-        and old.older is None
-        and cell._history is None
-    ):
-        new.older = None
-    else:
-        trim_or_leave(cell, new, open_points())
-    return True
 
 
 def clear_way(cell: Cell[Any]) -> None:
