@@ -5,7 +5,7 @@ from __future__ import annotations
 from atomos.atom import Atom
 from atomos.reference import ARef
 from atomos.stm import _fork as _fork  # registers what a fork needs
-from atomos.stm._block import atomically, dosync
+from atomos.stm._dosync import atomically, dosync
 from atomos.stm.ref import Ref
 
 __version__ = "1.0.0.dev0"

@@ -1,17 +1,14 @@
 """What Refs and Atoms have in common: watches, a validator, metadata, a name.
 
-All of it lies in one `_Extras` object that most cells never need. Its dicts
-are replaced, never changed, so whoever reads them needs no lock; a change is
-computed first and stored only if nobody else stored meanwhile.
+All of it lies in one `Extras` object that most cells never need.
 """
 
 from __future__ import annotations
 
 import logging
-from _thread import allocate_lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from atomos.errors import ValidationError
+from atomos._extras import Extras, ask, guard
 from atomos.stm._cell import Cell, latest
 from atomos.stm._fitness import refuse_uncallable
 
@@ -24,31 +21,6 @@ T = TypeVar("T")
 Watch = "Callable[[Any, ARef[T], T, T], object]"
 
 _logger = logging.getLogger("atomos")
-
-
-class _Extras:
-    """What only some references have. Each field is replaced as a whole."""
-
-    __slots__ = ("max_history", "meta", "name", "validator", "watches")
-
-    def __init__(self) -> None:
-        self.name: str | None = None
-        self.validator: Callable[[Any], object] | None = None
-        self.meta: Any = None
-        self.watches: dict[Any, Callable[..., object]] = {}
-        self.max_history: int | None = None
-
-
-class _Guard:
-    """Guards the replacing of fields; nothing is called under its lock."""
-
-    __slots__ = ("lock",)
-
-    def __init__(self) -> None:
-        self.lock = allocate_lock()
-
-
-_guard = _Guard()
 
 
 class ARef(Cell[T]):
@@ -87,9 +59,12 @@ class ARef(Cell[T]):
             meta: See `meta`.
 
         Raises:
-            TypeError: `validator` is not callable.
+            TypeError: `validator` is not callable, or `name` no str.
             ValidationError: `validator` refuses `value`.
         """
+        if name is not None and not isinstance(name, str):
+            msg = f"name must be a str or None, not {name!r}"
+            raise TypeError(msg)
         super().__init__(value)
         if name is not None or meta is not None:
             extras = self._need_extras()
@@ -98,11 +73,11 @@ class ARef(Cell[T]):
         if validator is not None:
             self.set_validator(validator)
 
-    def _need_extras(self) -> _Extras:
-        extras: _Extras | None = self._extras
+    def _need_extras(self) -> Extras:
+        extras: Extras | None = self._extras
         if extras is None:
-            made = _Extras()
-            with _guard.lock:
+            made = Extras()
+            with guard.lock:
                 if self._extras is None:
                     self._extras = made
             extras = self._extras
@@ -112,29 +87,31 @@ class ARef(Cell[T]):
     # What the engine asks
 
     def _label(self) -> str:
-        extras: _Extras | None = self._extras
+        extras: Extras | None = self._extras
         if extras is None or extras.name is None:
             return super()._label()
         return f"{type(self).__name__} {extras.name!r}"
 
     def _admit(self, value: T) -> None:
-        extras: _Extras | None = self._extras
+        extras: Extras | None = self._extras
         if extras is not None and extras.validator is not None:
-            _ask(extras.validator, value, self._label())
+            ask(extras.validator, value, self._label())
 
     def _committed(self, old: T, new: T) -> None:
         if self._extras.watches:
             self.notify_watches(old, new)
 
     def _history_cap(self) -> int | None:
-        extras: _Extras | None = self._extras
+        extras: Extras | None = self._extras
         return None if extras is None else extras.max_history
 
     def __repr__(self) -> str:
         """Show the name and the latest committed value."""
         value = latest(self).value
-        extras: _Extras | None = self._extras
-        name = "" if extras is None or extras.name is None else f", name={extras.name!r}"
+        extras: Extras | None = self._extras
+        name = (
+            "" if extras is None or extras.name is None else f", name={extras.name!r}"
+        )
         return f"{type(self).__name__}({value!r}{name})"
 
     # Watches
@@ -167,7 +144,7 @@ class ARef(Cell[T]):
         while True:
             before = extras.watches
             after = {**before, key: fn}
-            with _guard.lock:
+            with guard.lock:
                 if extras.watches is before:
                     extras.watches = after
                     return
@@ -181,12 +158,12 @@ class ARef(Cell[T]):
             >>> from atomos import Ref
             >>> Ref(1).remove_watch("never added")
         """
-        extras: _Extras | None = self._extras
+        extras: Extras | None = self._extras
         while extras is not None:
             before = extras.watches
             after = dict(before)
             after.pop(key, None)
-            with _guard.lock:
+            with guard.lock:
                 if extras.watches is before:
                     extras.watches = after
                     return
@@ -201,7 +178,7 @@ class ARef(Cell[T]):
             >>> Ref(1).get_watches()
             {}
         """
-        extras: _Extras | None = self._extras
+        extras: Extras | None = self._extras
         return {} if extras is None else dict(extras.watches)
 
     def notify_watches(self, old: T, new: T) -> None:
@@ -216,7 +193,7 @@ class ARef(Cell[T]):
             >>> ref.notify_watches("before", "after")
             before after
         """
-        extras: _Extras | None = self._extras
+        extras: Extras | None = self._extras
         if extras is None:
             return
         for key, fn in extras.watches.items():
@@ -250,7 +227,7 @@ class ARef(Cell[T]):
         """
         if fn is not None:
             refuse_uncallable(fn, "set_validator")
-            _ask(fn, latest(self).value, self._label())
+            ask(fn, latest(self).value, self._label())
         self._need_extras().validator = fn
 
     def get_validator(self) -> Callable[[T], object] | None:
@@ -263,7 +240,7 @@ class ARef(Cell[T]):
             >>> print(Ref(1).get_validator())
             None
         """
-        extras: _Extras | None = self._extras
+        extras: Extras | None = self._extras
         return None if extras is None else extras.validator
 
     # Metadata
@@ -278,7 +255,7 @@ class ARef(Cell[T]):
             >>> Ref(1, meta={"unit": "EUR"}).meta()
             {'unit': 'EUR'}
         """
-        extras: _Extras | None = self._extras
+        extras: Extras | None = self._extras
         return None if extras is None else extras.meta
 
     def alter_meta(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -299,7 +276,7 @@ class ARef(Cell[T]):
         while True:
             before = extras.meta
             after = fn(before, *args, **kwargs)
-            with _guard.lock:
+            with guard.lock:
                 if extras.meta is before:
                     extras.meta = after
                     return after
@@ -316,15 +293,3 @@ class ARef(Cell[T]):
         """
         self._need_extras().meta = meta
         return meta
-
-
-def _ask(validator: Callable[[Any], object], value: object, label: str) -> None:
-    """Raise `ValidationError` unless `validator` accepts `value`."""
-    try:
-        accepted = bool(validator(value))
-    except Exception as error:
-        msg = f"the validator of {label} raised on {value!r}: {error!r}; nothing was written"
-        raise ValidationError(msg) from error
-    if not accepted:
-        msg = f"the validator of {label} refused {value!r}; nothing was written"
-        raise ValidationError(msg)

@@ -22,7 +22,8 @@ from atomos.atomic._array import AtomicReferenceArray
 from atomos.atomic._boolean import AtomicBoolean
 from atomos.atomic._integer_array import AtomicIntegerArray
 from atomos.atomic._markable import AtomicMarkableReference
-from atomos.atomic._number import AtomicFloat, AtomicInteger, AtomicLong, AtomicNumber
+from atomos.atomic._number import AtomicNumber
+from atomos.atomic._numbers import AtomicFloat, AtomicInteger, AtomicLong
 from atomos.atomic._reference import AtomicReference
 from atomos.atomic._stamped import AtomicStampedReference
 

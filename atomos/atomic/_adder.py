@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from atomos.stm import _solo
 from atomos.stm._cell import Cell, latest
-from atomos.stm._clock import clock
 from atomos.stm._fitness import refuse_uncallable
+from atomos.stm._inside import inside
 from atomos.stm._owner import current
-from atomos.stm._transaction import inside
+from atomos.stm._publish import publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,11 @@ _current = current.get
 
 def _merge(cell: Cell[T], fn: Callable[[T, T], T], x: T) -> None:
     """Set `cell` to ``fn(value, x)``; inside a transaction, when it commits."""
-    if _current() is not None:
+    if _current() is None:
+        old = cell._newest
+        if old.number > 0 and publish(cell, old, fn(old.value, x)):
+            return
+    else:
         tx = inside()
         if tx is not None:
             tx.commute(cell, (fn, (x,), {}))
@@ -65,7 +69,7 @@ class LongAdder(Cell[int]):
 
         Cost: O(1); at most 256 bytes.
         """
-        super().__init__(0, clock.lock)
+        super().__init__(0)
 
     def __repr__(self) -> str:
         """Show the latest committed sum."""
@@ -215,7 +219,7 @@ class LongAccumulator(Cell[T], Generic[T]):
         Cost: O(1).
         """
         refuse_uncallable(fn, "LongAccumulator")
-        super().__init__(identity, clock.lock)
+        super().__init__(identity)
         self._fn = fn
         self._identity = identity
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from atomos.atomic._array import AtomicReferenceArray
-from atomos.atomic._number import AtomicInteger
+from atomos.atomic._numbers import AtomicInteger
 
 __all__ = ["AtomicIntegerArray"]
 

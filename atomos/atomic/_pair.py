@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from atomos.stm import _solo
 from atomos.stm._cell import Cell, latest
-from atomos.stm._clock import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +33,7 @@ class Pair(Cell[tuple[T, L]], Generic[T, L]):
     _kind: ClassVar[type]
 
     def __init__(self, reference: T, label: L) -> None:
-        super().__init__((reference, self._fit(label)), clock.lock)
+        super().__init__((reference, self._fit(label)))
 
     def __repr__(self) -> str:
         """Show the latest committed values."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from atomos.stm import _solo
 from atomos.stm._cell import Cell, latest
-from atomos.stm._clock import clock
 from atomos.stm._fitness import refuse_uncallable
 from atomos.stm._owner import current
 
@@ -53,7 +52,7 @@ class AtomicReference(Cell[T]):
         """
         if not isinstance(value, self._kind):
             self._refuse(value)
-        super().__init__(value, clock.lock)
+        super().__init__(value)
 
     def __repr__(self) -> str:
         """Show the latest committed value."""
@@ -96,7 +95,7 @@ class AtomicReference(Cell[T]):
         """
         if _current() is None:
             version = self._newest
-            if version.number > 0:
+            if version.number:
                 return version.value
         return _solo.read(self)
 

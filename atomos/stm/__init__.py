@@ -1,6 +1,9 @@
 """The engine: Refs and transactions. The public names are in `atomos`.
 
-Modules with a leading underscore are private. Imports go one way, in the order
-_clock, _registry, _status, _cell, _history, _hold, _queue, _owner, _commute,
-_transaction, _commit, _runner, _callsite, _fitness, _block, then `ref`.
+Modules with a leading underscore are private. Imports go one way, each module
+from those before it::
+
+    _fitness _clock _registry _status _owner _cell _history _hold _queue
+    _commute _run _footprint _transaction _inside _publish _commit _runner
+    _solo _scope _callsite _block _dosync _fork, then `ref`, which builds on `ARef`
 """

@@ -13,8 +13,8 @@ and point at that record, so they become visible together with its number.
 
 The step, under `clock.lock`::
 
-    clock.pending = record      # announce: from here on readers look at it
-    record.number = n           # THE COMMIT POINT, one store
+    clock.pending = record  # announce: from here on readers look at it
+    record.number = n  # THE COMMIT POINT, one store
     clock.now = n
     clock.pending = None
 

@@ -34,7 +34,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from atomos.errors import TransactionStateError
-from atomos.stm._cell import Cell, latest, pending
+from atomos.stm._cell import Cell, Version, latest, pending
 from atomos.stm._clock import clock, commit_point, read_point
 from atomos.stm._commute import compute
 from atomos.stm._footprint import Lost
@@ -46,7 +46,6 @@ from atomos.stm._registry import open_points
 from atomos.stm._status import abort, settle_waiters, undecided, wait_for
 
 if TYPE_CHECKING:
-    from atomos.stm._cell import Version
     from atomos.stm._footprint import Entry
     from atomos.stm._status import Status
     from atomos.stm._transaction import Transaction
@@ -85,9 +84,9 @@ def commit(tx: Transaction) -> list[Change]:
         if entry.cell._extras is not None and entry.new is not None:
             entry.cell._admit(entry.new.value)
     if len(entries) == 2 == len(tx.touched) and not (tx.commutes or tx.holding):
-        number = _commit_pair(tx, entries[0], entries[1])
+        number = _commit_pair(entries[0], entries[1])
         if number:
-            return _settle(entries, number)
+            return _settle(tx, entries, number)
     if tx.holding:
         _commit_held(tx, entries)
     else:
@@ -101,10 +100,10 @@ def commit(tx: Transaction) -> list[Change]:
     assert status is not None
     if status.waiters is not None:
         settle_waiters(status)
-    return _settle(entries, status.number)
+    return _settle(tx, entries, status.number)
 
 
-def _commit_pair(tx: Transaction, one: Entry, two: Entry) -> int:
+def _commit_pair(one: Entry, two: Entry) -> int:
     """Commit two cells that were read and written, and nothing else, at once.
 
     Returns:
@@ -159,15 +158,18 @@ def _commit_freely(tx: Transaction, entries: list[Entry], reads: list[Entry]) ->
                 abort(status)
                 return False
         entry.base = base
-    _link(entries, status)
-    expected = 0
+    left = _link(entries, status)
+    expected, changed = 0, None
     if reads:
         expected = read_point()
-        _validate(tx, reads)
-    if commit_point(status, expected):
+        changed = _changed(reads)
+    if changed is None and commit_point(status, expected):
         return True
+    _unlink(entries)
     abort(status)
-    _renew(entries)
+    del left  # only now, when nothing is held, may displaced values go
+    if changed is not None:
+        raise tx.lose(Lost.STALE, changed)
     return False
 
 
@@ -190,14 +192,30 @@ def _accept(tx: Transaction, entry: Entry, base: Version[Any]) -> bool:
     return True
 
 
-def _link(entries: list[Entry], status: Status) -> None:
-    """Make the new versions visible, undecided; all cells are held."""
+def _link(entries: list[Entry], status: Status) -> list[Version[Any]]:
+    """Make the new versions visible, undecided; all cells are held.
+
+    Returns:
+        What was unlinked that is no base: left by an attempt that was cut
+        short. Its values may go only when nothing is held any more.
+    """
+    left = []
     for entry in entries:
-        new = entry.new
+        new, cell = entry.new, entry.cell
         assert new is not None
         new.older = entry.base
         new.owner = status
-        entry.cell._newest = new
+        if cell._newest is not entry.base:
+            left.append(cell._newest)
+        cell._newest = new
+    return left
+
+
+def _unlink(entries: list[Entry]) -> None:
+    """Take back what `_link` did; all cells are still held."""
+    for entry in entries:
+        assert entry.base is not None
+        entry.cell._newest = entry.base
 
 
 def _compute_commutes(entries: list[Entry]) -> None:
@@ -212,31 +230,24 @@ def _compute_commutes(entries: list[Entry]) -> None:
                 entry.new, entry.base = new, base
 
 
-def _validate(tx: Transaction, reads: list[Entry]) -> None:
-    """Raise `Restart` unless all that was read is still newest."""
+def _changed(reads: list[Entry]) -> Cell[Any] | None:
+    """Return the first cell that has changed since it was read, if any."""
     for entry in reads:
         if latest(entry.cell) is not entry.seen:
-            raise tx.lose(Lost.STALE, entry.cell)
+            return entry.cell
+    return None
 
 
-def _renew(entries: list[Entry]) -> None:
-    """Replace versions that were linked in vain: a cell may still have them."""
-    for entry in entries:
-        linked = entry.new
-        assert linked is not None
-        entry.new = pending(linked.value)
-
-
-def _commit_in_turn(
-    tx: Transaction, entries: list[Entry], reads: list[Entry]
-) -> None:
+def _commit_in_turn(tx: Transaction, entries: list[Entry], reads: list[Entry]) -> None:
     """Commit as a plain block does, waiting while holding."""
     status = tx.status = undecided(tx.thread, tx.label)
     turn(status, tx)
     for entry in (*entries, *reads):
         hold(entry.cell, status, tx)
     _compute_commutes(entries)
-    _validate(tx, reads)
+    changed = _changed(reads)
+    if changed is not None:
+        raise tx.lose(Lost.STALE, changed)
     _commit_held(tx, entries)
 
 
@@ -247,18 +258,21 @@ def _commit_held(tx: Transaction, entries: list[Entry]) -> None:
     for entry in entries:
         base = entry.base = latest(entry.cell)
         _accept(tx, entry, base)
-    _link(entries, status)
-    if not commit_point(status):
+    left = _link(entries, status)
+    decided = commit_point(status)
+    del left  # nothing is held any more
+    if not decided:
         msg = f"{tx.label} was given up from outside before it could commit"
         raise TransactionStateError(msg)
 
 
-def _settle(entries: list[Entry], number: int) -> list[Change]:
+def _settle(tx: Transaction, entries: list[Entry], number: int) -> list[Change]:
     """Number the new versions, trim what was displaced, return the changes.
 
     The displaced version is needed by nobody if no snapshot was opened since
     `fresh`, and it is not older than that (see `_clock`).
     """
+    tx.running = False  # its own snapshot needs nothing any more
     changes: list[Change] = []
     points: list[int] | None = None
     for entry in entries:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["Entry", "Lost", "Restart"]
 
 
-class Restart(BaseException):  # noqa: N818 - a control signal, not an error
+class Restart(BaseException):
     """This attempt is doomed; the runner makes another one.
 
     Derived from `BaseException` so that ``except Exception`` in a body does

@@ -20,7 +20,7 @@ was left in the middle of a change is built anew from its dict part.
 from __future__ import annotations
 
 from _thread import allocate_lock, get_ident
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sortedcontainers import SortedDict
 
@@ -31,7 +31,16 @@ from atomos.stm._registry import open_points
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["History", "check", "count", "guards", "read_old", "trim", "trim_deep", "trim_or_leave"]
+__all__ = [
+    "History",
+    "check",
+    "count",
+    "guards",
+    "read_old",
+    "trim",
+    "trim_deep",
+    "trim_or_leave",
+]
 
 T = TypeVar("T")
 
@@ -54,7 +63,8 @@ class History:
     def mend(self) -> None:
         """Put in order what an asynchronous exception left half done."""
         if self.changing:
-            self.versions = SortedDict(dict.items(self.versions))
+            # The dict part alone is whole: what a SortedDict adds is an order.
+            self.versions = SortedDict(dict.items(cast("Any", self.versions)))
             self.changing = False
 
     def add(self, number: int, value: object) -> None:
@@ -273,7 +283,7 @@ def check(cell: Cell[Any]) -> None:
         above, version = version.number, version.older
     history = cell._history
     if history is not None:
-        history.versions._check()
+        history.versions._check()  # type: ignore[attr-defined] # not in the stubs
         assert not history.changing
         assert history.versions, "an empty history is not kept"
         assert history.versions.keys()[-1] < above

@@ -52,11 +52,10 @@ def current_task() -> object | None:
         running_loop = _pick_up()
         if running_loop is None:
             return None
-    loop = running_loop()
-    if loop is None:
-        return None
-    task = _asyncio.current_task
-    return (task(loop) if task is not None else None) or loop
+    loop: object | None = running_loop()
+    if loop is None or _asyncio.current_task is None:
+        return loop
+    return _asyncio.current_task(loop) or loop
 
 
 def _pick_up() -> Callable[[], Any] | None:

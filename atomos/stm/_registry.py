@@ -149,7 +149,11 @@ def open_snapshot(snapshot: Snapshot, record: ThreadRecord) -> None:
     clock.observed = True
     point = clock.now if clock.pending is None else read_point()
     snapshot.point = point
-    record.snapshots.append(snapshot)
+    snapshots = record.snapshots
+    if snapshots:
+        # An asynchronous exception may have kept one from being closed.
+        snapshots[:] = [one for one in snapshots if one.running]
+    snapshots.append(snapshot)
     # A commit looks at the records after it has set `now`.
     if clock.now == point and clock.observed:
         return

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from atomos.errors import HistoryLostError, TransactionAborted, TransactionTimeout
 from atomos.stm._owner import Owner
 
-__all__ = ["HISTORY_ATTEMPTS", "Options", "Run", "make_options"]
+__all__ = ["HISTORY_ATTEMPTS", "Options", "Run", "is_count", "make_options"]
 
 #: Attempts after which a read_only transaction, which may hold nothing, stops
 #: running after a ref whose `max_history` drops what it needs.
@@ -46,22 +46,28 @@ def make_options(
     if isolation is not None and isolation not in ISOLATIONS:
         msg = f"isolation must be 'serializable' or 'snapshot', not {isolation!r}"
         raise ValueError(msg)
-    if timeout is not None and not (_is_number(timeout) and timeout >= 0):
+    if timeout is not None and not _is_seconds(timeout):
         msg = f"timeout must be a number of seconds from 0 on, or None, not {timeout!r}"
         raise ValueError(msg)
-    if max_attempts is not None and not (
-        isinstance(max_attempts, int) and max_attempts >= 1
-    ):
+    if max_attempts is not None and not is_count(max_attempts, 1):
         msg = (
             "max_attempts must be a whole number from 1 on, or None, "
             f"not {max_attempts!r}"
         )
         raise ValueError(msg)
+    if name is not None and not isinstance(name, str):
+        msg = f"name must be a str or None, not {name!r}"
+        raise TypeError(msg)
     return Options(isolation, bool(read_only), timeout, max_attempts, name)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float))
+def is_count(value: object, least: int) -> bool:
+    """Whether `value` is a whole number from `least` on."""
+    return isinstance(value, int) and value >= least
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, (int, float)) and value >= 0
 
 
 class Run(Owner):

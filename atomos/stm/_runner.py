@@ -15,10 +15,11 @@ from atomos.errors import IsolationError
 from atomos.stm._clock import ABORTED
 from atomos.stm._commit import commit
 from atomos.stm._footprint import Restart
+from atomos.stm._inside import inside
 from atomos.stm._owner import current
 from atomos.stm._registry import close_snapshot
 from atomos.stm._status import settle_waiters
-from atomos.stm._transaction import Transaction, inside
+from atomos.stm._transaction import Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +73,11 @@ def run(
             if tx.doomed is None:
                 raise
         finally:
+            # Plain stores first: an asynchronous exception may hit the call.
+            tx.running = False
+            status = tx.status
+            if status is not None and status.number == 0:
+                status.number = ABORTED
             finish(tx, before)
         tx.lost_to = tx.doomed
     if changes:

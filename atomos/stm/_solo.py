@@ -1,7 +1,8 @@
 """Atoms and atomics outside a transaction: a transaction over one cell.
 
-It needs no snapshot, no status and no hold: read, compute, publish. A cell that is held, or has an undecided version, is not written: its
-transaction is waited for.
+It needs no snapshot, no status and no hold: read, compute, publish. A cell that
+is held, or has an undecided version, is not written: its transaction is waited
+for.
 
 Inside a transaction every call becomes a read and a write of it.
 """
@@ -9,12 +10,13 @@ Inside a transaction every call becomes a read and a write of it.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
+
 from atomos.stm._cell import Cell, latest
 from atomos.stm._clock import clock
 from atomos.stm._hold import wait_until_free
+from atomos.stm._inside import inside
 from atomos.stm._owner import current
 from atomos.stm._publish import publish
-from atomos.stm._transaction import inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable

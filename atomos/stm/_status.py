@@ -29,7 +29,15 @@ if TYPE_CHECKING:
     from atomos.errors import TransactionTimeout
     from atomos.stm._registry import ThreadRecord
 
-__all__ = ["NOBODY", "Patience", "Status", "abort", "settle_waiters", "undecided", "wait_for"]
+__all__ = [
+    "NOBODY",
+    "Patience",
+    "Status",
+    "abort",
+    "settle_waiters",
+    "undecided",
+    "wait_for",
+]
 
 #: Seconds after which a waiter looks whether the owner is still there.
 RECHECK = 0.2

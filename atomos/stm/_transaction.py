@@ -24,17 +24,16 @@ that cannot commit any more never shows an impossible state (opacity).
 
 from __future__ import annotations
 
-from _thread import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from atomos.errors import CommuteError, HistoryLostError, ReadOnlyError
+from atomos.errors import HistoryLostError, ReadOnlyError
 from atomos.stm._cell import Cell, Version, latest, pending
 from atomos.stm._clock import read_point
-from atomos.stm._commute import TOUCHED, Commuting, compute
+from atomos.stm._commute import compute
 from atomos.stm._footprint import Entry, Lost, Restart
 from atomos.stm._history import read_old
 from atomos.stm._hold import hold
-from atomos.stm._owner import current, current_task, modules
+from atomos.stm._owner import current_task
 from atomos.stm._queue import turn
 from atomos.stm._registry import close_snapshot, my_record, open_snapshot
 from atomos.stm._run import Run
@@ -45,10 +44,9 @@ if TYPE_CHECKING:
     from atomos.stm._registry import ThreadRecord
     from atomos.stm._status import Status
 
-__all__ = ["ESCALATE_AFTER", "Transaction", "inside"]
+__all__ = ["ESCALATE_AFTER", "Transaction"]
 
 T = TypeVar("T")
-_current = current.get
 
 #: Attempts that a transaction may lose before it runs as a plain block does.
 ESCALATE_AFTER = 8
@@ -290,23 +288,3 @@ class Transaction(Run):
         seen = entry.seen or self._look(entry.cell)
         new = pending(compute(seen.value, entry.calls or ()))
         entry.seen, entry.new, entry.calls = seen, new, None
-
-
-def inside() -> Transaction | None:
-    """Return the transaction that the caller is inside of, if any.
-
-    Raises:
-        CommuteError: The caller is a function given to `commute`.
-
-    Cost: 3 C calls inside of one, more where asyncio is in use.
-    """
-    owner = _current()
-    if owner is None or owner.ident != get_ident():
-        return None
-    if (owner.task is not None or "asyncio.tasks" in modules) and not owner.is_here():
-        return None
-    if owner.running:
-        return owner  # type: ignore[return-value] # nothing else is ever running
-    if isinstance(owner, Commuting):
-        raise CommuteError(TOUCHED)
-    return None

@@ -9,8 +9,9 @@ from atomos.reference import ARef
 from atomos.stm._cell import latest
 from atomos.stm._fitness import refuse_uncallable
 from atomos.stm._history import check, count, trim_deep
+from atomos.stm._inside import inside
 from atomos.stm._owner import current
-from atomos.stm._transaction import inside
+from atomos.stm._run import is_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +64,11 @@ class Ref(ARef[T]):
 
         Cost: O(1); at most 256 bytes without the value.
         """
-        if max_history is not None and not max_history >= 0:
-            msg = f"max_history must be a whole number from 0 on, or None, not {max_history!r}"
+        if max_history is not None and not is_count(max_history, 0):
+            msg = (
+                "max_history must be a whole number from 0 on, or None, "
+                f"not {max_history!r}"
+            )
             raise ValueError(msg)
         super().__init__(value, name=name, validator=validator, meta=meta)
         if max_history is not None:
@@ -213,5 +217,3 @@ class Ref(ARef[T]):
     def _check(self) -> None:
         """Assert the invariants of value and history, at rest."""
         check(self)
-
-

@@ -1,0 +1,180 @@
+"""The scope of a ``with`` statement around a transaction, or a part of one.
+
+It must end even if an asynchronous exception hits just as its ``__exit__`` is
+entered, before the first line of it has run. So the ``__exit__`` that a
+``with`` statement looks up is a fresh object which only the statement's own
+stack holds: a lifeline. When that object is gone and the scope is still open,
+its transaction is given up. The same ends a block whose generator or coroutine
+was dropped.
+"""
+
+from __future__ import annotations
+
+import weakref
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from atomos.errors import TransactionStateError
+from atomos.stm._inside import inside
+from atomos.stm._owner import current
+from atomos.stm._runner import finish, join
+from atomos.stm._transaction import Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from atomos.stm._owner import Owner
+    from atomos.stm._run import Options
+
+__all__ = ["Scope"]
+
+
+class _ExitLookup:
+    """What ``__exit__`` is on the class: hands out the lifeline of a block."""
+
+    def __get__(self, block: Scope | None, kind: type[Scope]) -> Callable[..., Any]:
+        if block is None:
+            return kind._leave
+        return block._make_lifeline()
+
+
+class Scope:
+    """One ``with`` statement around a transaction, or around a part of one.
+
+    Attributes:
+        _tx: Its transaction, or the outer one that it has joined; None before
+            it is entered.
+        _number: The number of the attempt.
+        _joined: `_tx` belongs to an outer call.
+        _was_read_only: What `join` said.
+        _before: What was current before it.
+        _open: Between enter and exit.
+        _lifeline: Dies with the ``with`` statement.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_before",
+        "_joined",
+        "_lifeline",
+        "_number",
+        "_open",
+        "_tx",
+        "_was_read_only",
+    )
+
+    def __init__(self) -> None:
+        self._tx: Transaction | None = None
+        self._joined = False
+        self._was_read_only = False
+        self._before: Owner | None = None
+        self._open = False
+        self._number = 0
+        self._lifeline: weakref.ref[partial[bool | None]] | None = None
+
+    if not TYPE_CHECKING:
+        __exit__ = _ExitLookup()
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, from 1 on.
+
+        Raises:
+            TransactionStateError: The block is not running.
+
+        Example:
+            >>> from atomos import dosync
+            >>> for tx in dosync():
+            ...     with tx:
+            ...         print(tx.attempt)
+            1
+        """
+        if not self._open or self._tx is None:
+            msg = "tx was used outside of its block: use it inside of `with` only"
+            raise TransactionStateError(msg)
+        return self._number
+
+    def _enter_once(self) -> None:
+        if self._tx is not None:
+            msg = (
+                "a transaction block was entered twice, or after its end: make a "
+                "new one with dosync() for each `with`"
+            )
+            raise TransactionStateError(msg)
+
+    def _start(self, tx: Transaction | None, options: Options) -> Transaction:
+        """Begin an attempt, or join the transaction that is running.
+
+        Args:
+            tx: Whose next attempt it is; None for a new plain block.
+            options: What was asked for.
+        """
+        outer = inside()
+        if outer is not None:
+            self._was_read_only = join(outer, options)
+            self._joined = True
+            tx = self._tx = outer
+        else:
+            self._before = current.get()
+            if tx is None:
+                tx = Transaction()
+                tx.start(options, options.name or "a plain block", rerunnable=False)
+            self._tx = tx
+            try:
+                tx.begin()
+                current.set(tx)
+            except BaseException:
+                finish(tx, self._before)
+                raise
+        self._number = tx.attempts
+        self._open = True
+        return tx
+
+    def _make_lifeline(self) -> partial[bool | None]:
+        leave = partial(type(self)._leave, self)
+        if self._lifeline is None:
+            self._lifeline = weakref.ref(leave, self._dropped)
+        return leave
+
+    def _dropped(self, _: object) -> None:
+        """Give up: the ``with`` statement is gone and has not left in full."""
+        tx = self._tx
+        if self._open and tx is not None:
+            self._end(tx)
+
+    def _end(self, tx: Transaction) -> None:
+        """End what this block has begun; again if cut short."""
+        if self._joined:
+            tx.read_only = self._was_read_only
+        else:
+            finish(tx, self._before)
+        self._open = False
+
+    def _leave(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        raise AssertionError  # each form has its own
+
+    def _running(self) -> Transaction:
+        """Return the transaction of this block, which is being left.
+
+        Raises:
+            TransactionStateError: It is not running, or is left in another
+                thread or task than it was entered in.
+        """
+        tx = self._tx
+        if tx is None or not self._open:
+            msg = "a transaction block was left that is not running: nothing to commit"
+            raise TransactionStateError(msg)
+        if not (self._joined or tx.is_here()):
+            self._end(tx)
+            msg = (
+                f"{tx.label} was left in another thread or task than it was entered "
+                "in: nothing was written"
+            )
+            raise TransactionStateError(msg)
+        return tx
