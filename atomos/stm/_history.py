@@ -190,17 +190,15 @@ def _trim_chain(
         history.mend()
     cap = cell._history_cap() if cell._extras is not None else None
     first: Version[T] | None = None  # what stays as `newest.older`
-    kept, following, version = 0, newest.number, newest.older
+    following, version = newest.number, newest.older
     while version is not None:
-        wanted = needed(version.number, following, points)
-        if wanted and (cap is None or kept < cap):
-            kept += 1
-            if first is None:
-                first = version
-            else:
+        if needed(version.number, following, points):
+            if first is not None:
                 if history is None:
                     history = cell._history = History()
                 history.add(version.number, version.value)
+            elif cap != 0:
+                first = version
         dropped.append(version)
         following, version = version.number, version.older
     # Cut only now: whoever walked the chain meanwhile found everything.
@@ -208,8 +206,9 @@ def _trim_chain(
     if first is not None:
         first.older = None
     if history is not None:
-        below = [point for point in points if point < following]
-        dropped += history.keep_only(below, None if cap is None else cap - kept)
+        served = newest if first is None else first
+        below = [point for point in points if point < served.number]
+        dropped += history.keep_only(below, None if cap is None else max(cap - 1, 0))
         if not history.versions:
             cell._history = None
 

@@ -34,6 +34,7 @@ from typing import Protocol
 from atomos.stm._clock import clock, read_point
 
 __all__ = [
+    "NOWHERE",
     "Snapshot",
     "ThreadRecord",
     "close_snapshot",
@@ -72,6 +73,10 @@ class ThreadRecord:
         self.snapshots: list[Snapshot] = []
         self.dead = False
         self.token: weakref.ref[_Token] | None = None
+
+
+#: Stands in for the record of a transaction that no thread has begun.
+NOWHERE = ThreadRecord()
 
 
 class _Token:

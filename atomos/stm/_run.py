@@ -7,10 +7,15 @@ What one attempt sees and writes is in `_transaction`.
 from __future__ import annotations
 
 from time import monotonic
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from atomos.errors import HistoryLostError, TransactionAborted, TransactionTimeout
 from atomos.stm._owner import Owner
+from atomos.stm._registry import NOWHERE
+
+if TYPE_CHECKING:
+    from atomos.stm._registry import ThreadRecord
+    from atomos.stm._status import Status
 
 __all__ = ["HISTORY_ATTEMPTS", "Options", "Run", "is_count", "make_options"]
 
@@ -80,6 +85,8 @@ class Run(Owner):
             back: the earliest deadline of nested calls wins.
         serializable: The isolation in force; False means snapshot.
         rerunnable: It may be run again; False for a plain block.
+        thread: Record of the thread that runs its attempts.
+        status: The fate of the attempt, from when it first holds something.
         updates: An attempt has written. Never reset.
         attempts: Attempts begun so far. Never decreases.
         lost_to: What the last one was lost to, in words; None if none was.
@@ -93,6 +100,8 @@ class Run(Owner):
         "options",
         "rerunnable",
         "serializable",
+        "status",
+        "thread",
         "updates",
     )
 
@@ -101,6 +110,8 @@ class Run(Owner):
     deadline: float | None
     serializable: bool
     rerunnable: bool
+    thread: ThreadRecord
+    status: Status | None
     updates: bool
     attempts: int
     lost_to: str | None
@@ -113,7 +124,9 @@ class Run(Owner):
         self.deadline = None if timeout is None else monotonic() + timeout
         self.serializable = options.isolation != "snapshot"
         self.rerunnable = rerunnable
-        self.updates = False
+        self.running = self.updates = False
+        self.thread = NOWHERE
+        self.status = None
         self.attempts = 0
         self.lost_to = None
 

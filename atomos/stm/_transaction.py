@@ -41,8 +41,6 @@ from atomos.stm._status import undecided
 
 if TYPE_CHECKING:
     from atomos.stm._commute import Call
-    from atomos.stm._registry import ThreadRecord
-    from atomos.stm._status import Status
 
 __all__ = ["ESCALATE_AFTER", "Transaction"]
 
@@ -56,7 +54,6 @@ class Transaction(Run):
     """The attempt under way of one run.
 
     Attributes:
-        thread: Record of the thread that runs it.
         point: The read point; never decreases within an attempt.
         running: Between begin and end.
         read_only: Writes are refused; set while a read_only nested call runs.
@@ -64,7 +61,6 @@ class Transaction(Run):
         holding: In holding mode.
         stale: The first cell that was read from its history, if any.
         doomed: Why it cannot commit any more; None while it can.
-        status: Its fate, from when it first holds something.
         touched: id(cell) -> entry, in order of first touch.
         writes: Entries that have a new version or commutes.
         commutes: Some of `writes` have commutes.
@@ -78,20 +74,16 @@ class Transaction(Run):
         "point",
         "read_only",
         "stale",
-        "status",
-        "thread",
         "touched",
         "writes",
     )
 
-    thread: ThreadRecord
     point: int
     read_only: bool
     fresh: bool
     holding: bool
     stale: Cell[Any] | None
     doomed: str | None
-    status: Status | None
     touched: dict[int, Entry]
     writes: list[Entry]
     commutes: bool
