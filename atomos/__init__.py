@@ -1,8 +1,35 @@
-"""Shared mutable state made safe: Refs, transactions, Atoms and atomics."""
+"""Shared mutable state made safe: Refs, transactions, Atoms and atomics.
+
+Example:
+    >>> from atomos import Ref, dosync
+    >>> checking, savings = Ref(100), Ref(0)
+    >>> @dosync
+    ... def transfer(amount):
+    ...     checking.alter(lambda balance: balance - amount)
+    ...     return savings.alter(lambda balance: balance + amount)
+    >>> transfer(30)
+    30
+    >>> checking, savings
+    (Ref(70), Ref(30))
+"""
 
 from __future__ import annotations
 
 from atomos.atom import Atom
+from atomos.atomic import (
+    AtomicBoolean,
+    AtomicFloat,
+    AtomicInteger,
+    AtomicIntegerArray,
+    AtomicLong,
+    AtomicMarkableReference,
+    AtomicNumber,
+    AtomicReference,
+    AtomicReferenceArray,
+    AtomicStampedReference,
+    LongAccumulator,
+    LongAdder,
+)
 from atomos.reference import ARef
 from atomos.stm import _fork as _fork  # registers what a fork needs
 from atomos.stm._dosync import atomically, dosync
@@ -10,4 +37,22 @@ from atomos.stm.ref import Ref
 
 __version__ = "1.0.0.dev0"
 
-__all__ = ["ARef", "Atom", "Ref", "atomically", "dosync"]
+__all__ = [
+    "ARef",
+    "Atom",
+    "AtomicBoolean",
+    "AtomicFloat",
+    "AtomicInteger",
+    "AtomicIntegerArray",
+    "AtomicLong",
+    "AtomicMarkableReference",
+    "AtomicNumber",
+    "AtomicReference",
+    "AtomicReferenceArray",
+    "AtomicStampedReference",
+    "LongAccumulator",
+    "LongAdder",
+    "Ref",
+    "atomically",
+    "dosync",
+]

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from atomos.reference import ARef
 from atomos.stm import _solo
+from atomos.stm._cell import Version
+from atomos.stm._clock import clock
 from atomos.stm._fitness import refuse_uncallable
 from atomos.stm._owner import current
+from atomos.stm._publish import publish
+from atomos.stm._status import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +21,7 @@ __all__ = ["ARef", "Atom"]
 
 T = TypeVar("T")
 _current = current.get
+_lock = clock.lock
 
 
 class Atom(ARef[T]):
@@ -101,8 +106,46 @@ class Atom(ARef[T]):
             >>> Atom(7).swap(max, 9)
             9
         """
-        if not callable(fn):
-            refuse_uncallable(fn, "swap")
+        if _current() is None and self._extras is None:
+            old = self._newest
+            seen = old.number
+            if seen > 0:
+                try:
+                    # Passing nothing on saves 15 % of the whole.
+                    value = (
+                        fn(old.value, *args, **kwargs)
+                        if args or kwargs
+                        else fn(old.value)
+                    )
+                except TypeError:
+                    refuse_uncallable(fn, "swap")
+                    raise
+                # As `publish`, where nothing is in the way, without its call,
+                # which would be another tenth.
+                new: Version[T] = Version()
+                new.value = value
+                new.number = 0
+                new.older = old
+                new.owner = NOBODY
+                with _lock:
+                    c = clock
+                    if (
+                        self._newest is old
+                        and self._holder is None
+                        and seen >= c.fresh
+                        and not c.observed
+                        and old.older is None
+                        and self._history is None
+                        and c.pending is None
+                    ):
+                        self._newest = c.pending = new
+                        new.number = seen = c.now + 1  # the commit point
+                        c.now = seen
+                        c.pending = new.older = None
+                        return value
+                if publish(self, old, value):
+                    return value
+        refuse_uncallable(fn, "swap")
         return _solo.update(self, fn, args, kwargs)[1]
 
     def swap_vals(

@@ -16,6 +16,7 @@ from atomos.stm._callsite import check_exit, loop_site
 from atomos.stm._commit import commit
 from atomos.stm._footprint import Restart
 from atomos.stm._owner import current
+from atomos.stm._registry import my_record
 from atomos.stm._run import Options
 from atomos.stm._runner import notify
 from atomos.stm._scope import Scope
@@ -92,7 +93,9 @@ class RetryBlock(Scope):
         if loop.tx is None:
             loop.tx = Transaction()
             label = loop.options.name or "a block of dosync()"
-            loop.tx.start(loop.options, label, rerunnable=True)
+            loop.tx.start(loop.options, label, my_record(), rerunnable=True)
+        else:
+            loop.tx.thread = my_record()
         self._start(loop.tx, loop.options)
         return self
 

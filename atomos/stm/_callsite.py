@@ -42,7 +42,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from types import CodeType, FrameType
-from typing import Final, NamedTuple
+from typing import Final
 
 from atomos.errors import TransactionStateError
 
@@ -72,15 +72,17 @@ class _Loop:
     exits: dict[int, int] = field(default_factory=dict)
 
 
-class LoopSite(NamedTuple):
-    """A `for` statement in one call of the function that it stands in.
+class LoopSite:
+    """A `for` statement, and the `id` of the frame that runs it.
 
-    `frame_id` is the `id` of the frame that runs it. While the loop runs its
-    frame lives, so no other frame has that `id`.
+    While the loop runs its frame lives, so no other frame has that `id`.
     """
 
-    loop: _Loop
-    frame_id: int
+    __slots__ = ("frame_id", "loop")
+
+    def __init__(self, loop: _Loop, frame_id: int) -> None:
+        self.loop = loop
+        self.frame_id = frame_id
 
 
 # By the id of a code object: a weak reference to it, and its loops by f_lasti.
@@ -121,8 +123,7 @@ def check_enter(frame: FrameType, site: LoopSite) -> None:
         raise TransactionStateError(
             f"{frame.f_code.co_filename}:{frame.f_lineno}: `with tx:` must stand in "
             "the body of the `for tx in dosync():` that yielded tx, in the same "
-            "function. It cannot be entered by a helper function, an ExitStack or "
-            "another context manager."
+            "function, not in a helper, an ExitStack or another context manager."
         )
 
 
@@ -138,9 +139,11 @@ def check_exit(frame: FrameType, site: LoopSite) -> None:
     Raises:
         TransactionStateError: It would not, or this is another frame.
     """
-    check_enter(frame, site)
-    line = site.loop.exits.get(frame.f_lasti)
-    if line is None:
+    if id(frame) != site.frame_id:
+        check_enter(frame, site)
+    try:
+        line = site.loop.exits[frame.f_lasti]
+    except KeyError:
         line = _leaving_line(frame.f_code, site.loop, frame.f_lasti)
         site.loop.exits[frame.f_lasti] = line
     if line != _GOES_ROUND:
@@ -214,10 +217,7 @@ class _Flow:
         return found
 
     def reach(self, start: int, stop: set[int]) -> dict[int, int]:
-        """Return what control comes to from `start`, going to `stop` at most.
-
-        Each instruction is mapped to the one that control came from.
-        """
+        """Map what control comes to, up to `stop`, to where it came from."""
         came_from = {start: start}
         todo = [start]
         while todo:

@@ -24,7 +24,7 @@ as much as what it guards (on 3.11 about 100 ns of 300).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from atomos.stm._clock import INITIAL
 
@@ -91,6 +91,14 @@ class Cell(Generic[T]):
         self._holder = None
         self._history = None
         self._extras = None
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Refuse to be copied or pickled: a copy would be another location."""
+        msg = (
+            f"{self._label()} cannot be copied or pickled: it is one shared location, "
+            "and a copy would be another; take its value instead"
+        )
+        raise TypeError(msg)
 
     # What the engine asks of a cell that has extras; `ARef` answers.
 

@@ -40,7 +40,7 @@ from atomos.stm._commute import compute
 from atomos.stm._footprint import Lost
 from atomos.stm._history import trim_or_leave
 from atomos.stm._hold import hold
-from atomos.stm._publish import publish_two
+from atomos.stm._publish import publish_pair
 from atomos.stm._queue import turn
 from atomos.stm._registry import open_points
 from atomos.stm._status import abort, settle_waiters, undecided, wait_for
@@ -80,13 +80,15 @@ def commit(tx: Transaction) -> list[Change]:
     entries = tx.writes
     if not entries:
         return []
+    if (
+        len(entries) == 2 == len(tx.touched)
+        and not tx.holding
+        and publish_pair(tx, entries[0], entries[1])
+    ):
+        return []
     for entry in entries:
         if entry.cell._extras is not None and entry.new is not None:
             entry.cell._admit(entry.new.value)
-    if len(entries) == 2 == len(tx.touched) and not (tx.commutes or tx.holding):
-        number = _commit_pair(entries[0], entries[1])
-        if number:
-            return _settle(tx, entries, number)
     if tx.holding:
         _commit_held(tx, entries)
     else:
@@ -101,22 +103,6 @@ def commit(tx: Transaction) -> list[Change]:
     if status.waiters is not None:
         settle_waiters(status)
     return _settle(tx, entries, status.number)
-
-
-def _commit_pair(one: Entry, two: Entry) -> int:
-    """Commit two cells that were read and written, and nothing else, at once.
-
-    Returns:
-        The number of the commit, or 0: the long way will tell why not.
-    """
-    base, new, base2, new2 = one.seen, one.new, two.seen, two.new
-    if base is None or base2 is None or new is None or new2 is None:
-        return 0
-    if base.number == 0 or base2.number == 0:
-        return 0
-    one.base = new.older = base
-    two.base = new2.older = base2
-    return new.number if publish_two(one.cell, new, two.cell, new2) else 0
 
 
 def _to_validate(tx: Transaction) -> list[Entry]:

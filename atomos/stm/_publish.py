@@ -21,9 +21,10 @@ from atomos.stm._registry import open_points
 from atomos.stm._status import NOBODY
 
 if TYPE_CHECKING:
-    from typing import Any
+    from atomos.stm._footprint import Entry
+    from atomos.stm._transaction import Transaction
 
-__all__ = ["publish", "publish_two"]
+__all__ = ["publish", "publish_pair"]
 
 T = TypeVar("T")
 _lock = clock.lock
@@ -46,10 +47,8 @@ def publish(cell: Cell[T], old: Version[T], value: T) -> bool:
         if cell._newest is not old:
             return False
         holder = cell._holder
-        if holder is not None:
-            if holder.number == 0:
-                return False
-            cell._holder = None
+        if holder is not None and holder.number == 0:
+            return False
         left = clock.pending
         if left is not None and left.number > clock.now:
             clock.now = left.number
@@ -62,38 +61,39 @@ def publish(cell: Cell[T], old: Version[T], value: T) -> bool:
         if clock.observed:
             clock.observed = False
             clock.fresh = number
-    if (
-        not clock.observed
-        and old.number >= clock.fresh
-        and old.older is None
-        and cell._history is None
-    ):
-        new.older = None
-    else:
-        trim_or_leave(cell, new, open_points())
+        elif old.number >= clock.fresh and old.older is None and cell._history is None:
+            new.older = None  # no snapshot was opened since: nobody needs it
+            return True
+    trim_or_leave(cell, new, open_points())
     return True
 
 
-def publish_two(
-    cell: Cell[Any], new: Version[Any], other: Cell[Any], other_new: Version[Any]
-) -> bool:
-    """Commit `new` and `other_new`, if what they lie on is still newest.
+def publish_pair(tx: Transaction, one: Entry, two: Entry) -> bool:
+    """Commit two plain cells that `tx` has read and written, and nothing else.
 
     Args:
-        cell: One cell.
-        new: Its new version; `older` is set, and settled.
-        other: Another cell.
-        other_new: Its new version.
+        tx: The attempt; it holds nothing.
+        one: What it knows of one cell.
+        two: What it knows of the other.
 
     Returns:
-        Whether they were committed. If not, a cell was written or is held.
+        False when it cannot be done so, or a cell was written or is held: the
+        long way will do it, or tell why not.
 
-    Cost: O(1), one lock. The displaced versions are for the caller to trim.
+    Cost: O(1), one lock.
     """
+    base, new, other_base, other_new = one.seen, one.new, two.seen, two.new
+    if base is None or other_base is None or new is None or other_new is None:
+        return False
+    cell, other = one.cell, two.cell
+    if cell._extras is not None or other._extras is not None:
+        return False
+    new.older = base
     new.owner = NOBODY
+    other_new.older = other_base
     other_new.owner = new
     with _lock:
-        if cell._newest is not new.older or other._newest is not other_new.older:
+        if cell._newest is not base or other._newest is not other_base:
             return False
         holder = cell._holder
         if holder is not None and holder.number == 0:
@@ -101,17 +101,28 @@ def publish_two(
         holder = other._holder
         if holder is not None and holder.number == 0:
             return False
-        left = clock.pending
-        if left is not None and left.number > clock.now:
-            clock.now = left.number
-        number = clock.now + 1
-        cell._newest = new
+        c = clock
+        left = c.pending
+        if left is not None and left.number > c.now:
+            c.now = left.number
+        cell._newest = c.pending = new
         other._newest = other_new
-        clock.pending = new
-        new.number = number  # the commit point of both
-        clock.now = number
-        clock.pending = None
-        if clock.observed:
-            clock.observed = False
-            clock.fresh = number
+        new.number = number = c.now + 1  # the commit point of both
+        c.now = number
+        c.pending = None
+        if c.observed:
+            c.observed = False
+            c.fresh = number
+    other_new.number = number
+    other_new.owner = None
+    tx.running = False  # its own snapshot needs nothing any more
+    points = open_points()
+    if points or base.older is not None or cell._history is not None:
+        trim_or_leave(cell, new, points)
+    else:
+        new.older = None
+    if points or other_base.older is not None or other._history is not None:
+        trim_or_leave(other, other_new, points)
+    else:
+        other_new.older = None
     return True

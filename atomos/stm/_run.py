@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from atomos.errors import HistoryLostError, TransactionAborted, TransactionTimeout
 from atomos.stm._owner import Owner
-from atomos.stm._registry import NOWHERE
 
 if TYPE_CHECKING:
     from atomos.stm._registry import ThreadRecord
@@ -87,6 +86,7 @@ class Run(Owner):
         rerunnable: It may be run again; False for a plain block.
         thread: Record of the thread that runs its attempts.
         status: The fate of the attempt, from when it first holds something.
+        doomed: Why the attempt cannot commit any more; None while it can.
         updates: An attempt has written. Never reset.
         attempts: Attempts begun so far. Never decreases.
         lost_to: What the last one was lost to, in words; None if none was.
@@ -95,6 +95,7 @@ class Run(Owner):
     __slots__ = (
         "attempts",
         "deadline",
+        "doomed",
         "label",
         "lost_to",
         "options",
@@ -112,23 +113,10 @@ class Run(Owner):
     rerunnable: bool
     thread: ThreadRecord
     status: Status | None
+    doomed: str | None
     updates: bool
     attempts: int
     lost_to: str | None
-
-    def start(self, options: Options, label: str, rerunnable: bool) -> None:
-        """Set what `options` say; no attempt has been made yet."""
-        self.options = options
-        self.label = label
-        timeout = options.timeout
-        self.deadline = None if timeout is None else monotonic() + timeout
-        self.serializable = options.isolation != "snapshot"
-        self.rerunnable = rerunnable
-        self.running = self.updates = False
-        self.thread = NOWHERE
-        self.status = None
-        self.attempts = 0
-        self.lost_to = None
 
     def expect_no_later_than(self, timeout: float) -> None:
         """Bring the deadline forward for a nested call."""

@@ -17,7 +17,7 @@ from atomos.stm._commit import commit
 from atomos.stm._footprint import Restart
 from atomos.stm._inside import inside
 from atomos.stm._owner import current
-from atomos.stm._registry import close_snapshot
+from atomos.stm._registry import close_snapshot, my_record
 from atomos.stm._status import settle_waiters
 from atomos.stm._transaction import Transaction
 
@@ -56,8 +56,14 @@ def run(
             return fn(*args, **kwargs)
         finally:
             outer.read_only = was_read_only
-    tx = Transaction()
-    tx.start(options, label, rerunnable=True)
+    thread = my_record()
+    tx: Transaction | None = thread.spare
+    if tx is None:
+        tx = Transaction()
+        tx.start(options, label, thread, rerunnable=True)
+    else:
+        thread.spare = None
+        tx.restart(options, label)
     while True:
         try:
             tx.begin()
@@ -80,6 +86,7 @@ def run(
                 status.number = ABORTED
             finish(tx, before)
         tx.lost_to = tx.doomed
+    tx.retire()
     if changes:
         notify(changes)
     return value
@@ -114,6 +121,7 @@ def join(tx: Transaction, options: Options) -> bool:
     Raises:
         IsolationError: The nested call asks for more than is running.
     """
+    tx.joined = True
     was_read_only = tx.read_only
     if options.isolation == "serializable" and not (tx.serializable or tx.holding):
         msg = (

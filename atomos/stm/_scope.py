@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from atomos.errors import TransactionStateError
 from atomos.stm._inside import inside
 from atomos.stm._owner import current
+from atomos.stm._registry import my_record
 from atomos.stm._runner import finish, join
 from atomos.stm._transaction import Transaction
 
@@ -119,7 +120,8 @@ class Scope:
             self._before = current.get()
             if tx is None:
                 tx = Transaction()
-                tx.start(options, options.name or "a plain block", rerunnable=False)
+                name = options.name or "a plain block"
+                tx.start(options, name, my_record(), rerunnable=False)
             self._tx = tx
             try:
                 tx.begin()

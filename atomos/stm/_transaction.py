@@ -24,6 +24,7 @@ that cannot commit any more never shows an impossible state (opacity).
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from atomos.errors import HistoryLostError, ReadOnlyError
@@ -33,14 +34,16 @@ from atomos.stm._commute import compute
 from atomos.stm._footprint import Entry, Lost, Restart
 from atomos.stm._history import read_old
 from atomos.stm._hold import hold
-from atomos.stm._owner import current_task
+from atomos.stm._owner import current_task, modules
 from atomos.stm._queue import turn
-from atomos.stm._registry import close_snapshot, my_record, open_snapshot
+from atomos.stm._registry import open_snapshot
 from atomos.stm._run import Run
 from atomos.stm._status import undecided
 
 if TYPE_CHECKING:
     from atomos.stm._commute import Call
+    from atomos.stm._registry import ThreadRecord
+    from atomos.stm._run import Options
 
 __all__ = ["ESCALATE_AFTER", "Transaction"]
 
@@ -60,17 +63,17 @@ class Transaction(Run):
         fresh: In update or holding mode: it keeps no old versions.
         holding: In holding mode.
         stale: The first cell that was read from its history, if any.
-        doomed: Why it cannot commit any more; None while it can.
         touched: id(cell) -> entry, in order of first touch.
         writes: Entries that have a new version or commutes.
         commutes: Some of `writes` have commutes.
+        joined: A nested call has joined it.
     """
 
     __slots__ = (
         "commutes",
-        "doomed",
         "fresh",
         "holding",
+        "joined",
         "point",
         "read_only",
         "stale",
@@ -83,10 +86,51 @@ class Transaction(Run):
     fresh: bool
     holding: bool
     stale: Cell[Any] | None
-    doomed: str | None
     touched: dict[int, Entry]
     writes: list[Entry]
     commutes: bool
+    joined: bool
+
+    def start(
+        self, options: Options, label: str, thread: ThreadRecord, rerunnable: bool
+    ) -> None:
+        """Prepare a new transaction; no attempt has been made yet."""
+        self.rerunnable = rerunnable
+        self.thread = thread
+        self.running = False
+        self.lost_to = None
+        self._clear()
+        self.restart(options, label)
+
+    def restart(self, options: Options, label: str) -> None:
+        """Prepare a transaction that ended with nothing left, for another run."""
+        self.options = options
+        self.label = label
+        timeout = options.timeout
+        self.deadline = None if timeout is None else monotonic() + timeout
+        self.serializable = options.isolation != "snapshot"
+        self.updates = self.joined = False
+        self.attempts = 0
+
+    def _clear(self) -> None:
+        """Forget what the last attempt has touched."""
+        self.status = self.stale = self.doomed = None
+        self.holding = self.commutes = False
+        self.touched = {}
+        self.writes = []
+
+    def retire(self) -> None:
+        """Offer this transaction, which has committed, for another run.
+
+        Only one that ended as it began: at its first attempt, with no status
+        that others may look at, and joined by no block that may outlive it.
+        """
+        if self.attempts == 1 and self.status is None and not self.joined:
+            self.touched.clear()
+            self.writes.clear()
+            self.stale = None
+            self.commutes = False
+            self.thread.spare = self
 
     def begin(self) -> None:
         """Begin an attempt.
@@ -98,27 +142,24 @@ class Transaction(Run):
             WouldDeadlockError: This thread runs a plain block already.
         """
         if self.attempts:
+            self._clear()
             self.refuse_if_over()
         self.attempts += 1
-        thread = self.thread = my_record()
+        thread = self.thread
         self.ident = thread.ident
-        self.task = current_task()
-        self.point = 0
-        self.stale = self.doomed = None
-        self.holding = self.commutes = False
-        self.touched = {}
-        self.writes = []
+        self.task = current_task() if "asyncio.tasks" in modules else None
         read_only = self.read_only = self.options.read_only
         self.running = True
         if read_only or (self.rerunnable and self.attempts <= ESCALATE_AFTER):
-            self.status = None
-            fresh = self.fresh = self.updates and self.serializable and not read_only
-            if fresh:
+            if self.updates and self.serializable and not read_only:
+                self.fresh = True
                 self.point = read_point()
             else:
+                self.fresh = False
                 open_snapshot(self, thread)
         else:
             self.fresh = self.holding = True
+            self.point = 0
             status = self.status = undecided(thread, self.label)
             turn(status, self)
 
@@ -240,7 +281,7 @@ class Transaction(Run):
             if self.stale is not None:
                 raise self.lose(Lost.STALE, self.stale)
             self.fresh = self.updates = True
-            close_snapshot(self, self.thread)
+            self.thread.snapshots.remove(self)
         elif entry.calls is None and latest(entry.cell).number > self.point:
             raise self.lose(Lost.OVERTAKEN, entry.cell)
 

@@ -128,11 +128,17 @@ class Ref(ARef[T]):
             >>> atomically(Ref(7).alter, max, 9)
             9
         """
-        tx = inside() or self._no_transaction("alter")
-        if not callable(fn):
+        tx = inside()
+        if tx is None:
+            self._no_transaction("alter")
+        if tx.read_only:
+            tx.refuse_if_read_only(self)
+        before = tx.read(self)
+        try:
+            value = fn(before, *args, **kwargs)
+        except TypeError:
             refuse_uncallable(fn, "alter")
-        tx.refuse_if_read_only(self)
-        value = fn(tx.read(self), *args, **kwargs)
+            raise
         tx.write(self, value)
         return value
 
