@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Self
 
 from atomos.errors import TransactionStateError
-from atomos.stm._callsite import check_exit, loop_site
+from atomos.stm._callsite import check_enter, check_exit
 from atomos.stm._commit import commit
 from atomos.stm._footprint import Restart
 from atomos.stm._owner import current
@@ -87,6 +87,7 @@ class RetryBlock(Scope):
         """Begin the attempt."""
         self._enter_once()
         loop = self._loop
+        check_enter(sys._getframe(1), loop.site)
         if loop.latest is not self:
             msg = "tx was entered after its turn of the loop: enter it at once"
             raise TransactionStateError(msg)
@@ -118,7 +119,7 @@ class RetryBlock(Scope):
         tx, loop = self._running(), self._loop
         changes: list[Change] = []
         try:
-            if kind is None:
+            if kind is None or (tx.doomed is not None and not self._joined):
                 check_exit(frame, loop.site)
             if self._joined:
                 loop.done = True
@@ -153,22 +154,20 @@ class RetryLoop:
 
     __slots__ = ("done", "latest", "options", "site", "tx")
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, site: LoopSite) -> None:
         self.options = options
+        self.site = site
         self.tx: Transaction | None = None
         self.latest: RetryBlock | None = None
         self.done = False
-        self.site: LoopSite
 
     def __iter__(self) -> RetryLoop:
         return self
 
     def __next__(self) -> RetryBlock:
-        if self.latest is None:
-            self.site = loop_site(sys._getframe(1))
-        elif self.done:
+        if self.done:
             raise StopIteration
-        elif self.latest._tx is None:
+        if self.latest is not None and self.latest._tx is None:
             msg = "dosync() was iterated without entering the block: add `with tx:`"
             raise TransactionStateError(msg)
         self.latest = RetryBlock(self)

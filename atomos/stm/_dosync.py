@@ -7,10 +7,12 @@ until it commits (`_runner`). 3. ``for tx in dosync(): with tx:`` and
 
 from __future__ import annotations
 
+import sys
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
 
 from atomos.stm._block import PlainBlock, RetryLoop
+from atomos.stm._callsite import loop_site
 from atomos.stm._fitness import refuse_unfit
 from atomos.stm._run import Options, make_options
 from atomos.stm._runner import run
@@ -49,7 +51,7 @@ class Dosync(PlainBlock):
 
     def __iter__(self) -> Iterator[RetryBlock]:
         """Form 3: attempts until one commits."""
-        return RetryLoop(self._options)
+        return RetryLoop(self._options, loop_site(sys._getframe(1)))
 
 
 def _decorate(options: Options, fn: Callable[P, R]) -> Callable[P, R]:

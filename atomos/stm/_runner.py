@@ -110,6 +110,9 @@ def finish(tx: Transaction, before: Owner | None) -> None:
         _set_current(before)
     if tx.thread.snapshots:
         close_snapshot(tx, tx.thread)
+    # Nothing is held any more: the values may go, whatever they run then.
+    tx.touched.clear()
+    tx.writes.clear()
 
 
 def join(tx: Transaction, options: Options) -> bool:

@@ -126,8 +126,6 @@ class Transaction(Run):
         that others may look at, and joined by no block that may outlive it.
         """
         if self.attempts == 1 and self.status is None and not self.joined:
-            self.touched.clear()
-            self.writes.clear()
             self.stale = None
             self.commutes = False
             self.thread.spare = self

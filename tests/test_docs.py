@@ -1,0 +1,109 @@
+"""The examples in README.md, docs/ and the docstrings run and print what they show."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+MODULES = [
+    "atomos",
+    "atomos.atom",
+    "atomos.atomic",
+    "atomos.errors",
+    "atomos.reference",
+    "atomos.stm._block",
+    "atomos.stm.ref",
+]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+TEST_NAME = re.compile(r"`(tests/[\w./*]+)`")
+FENCE = re.compile(r"^```(\S*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def run_blocks(text: str, name: str) -> int:
+    """Run the blocks marked python or pycon, in one namespace; return how many."""
+    names: dict[str, object] = {"__name__": "__main__"}
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    count = 0
+    for block in FENCE.finditer(text):
+        if block[1] not in ("python", "pycon"):
+            continue
+        count += 1
+        code, line = block[2], text.count("\n", 0, block.start(2))
+        if re.search("^>>> ", code, re.MULTILINE):
+            test = doctest.DocTestParser().get_doctest(code, names, name, name, line)
+            runner.run(test, clear_globs=False)
+            names.update(test.globs)
+        else:
+            exec(compile("\n" * line + code, name, "exec"), names)
+    assert runner.failures == 0, f"{name}: {runner.failures} examples failed, see above"
+    return count
+
+
+def anchors(text: str) -> set[str]:
+    """Return what GitHub makes of the headings, to be linked to."""
+    titles = HEADING.findall(FENCE.sub("", text))
+    kept = (re.sub(r"[^\w\- ]", "", title.lower()) for title in titles)
+    return {title.replace(" ", "-") for title in kept}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples_of_a_page_run(page):
+    text = page.read_text(encoding="utf-8")
+    count = run_blocks(text, page.name)
+    assert count == len(re.findall(r"^```(python|pycon)$", text, re.MULTILINE))
+    assert count or page.name == "design.md"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "```python\nraise ValueError\n```",
+        "```pycon\n>>> 1 + 1\n3\n```",
+        "```python\nx = 1\n```\n```pycon\n>>> x\n2\n```",
+    ],
+)
+def test_a_wrong_example_is_found(wrong):
+    with pytest.raises((ValueError, AssertionError)):
+        run_blocks(wrong, "wrong")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_of_a_page_lead_somewhere(page):
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors(file.read_text(encoding="utf-8")), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tests_named_on_a_page_exist(page):
+    for name in TEST_NAME.findall(page.read_text(encoding="utf-8")):
+        assert list(ROOT.glob(name.rstrip("/"))), name
+
+
+def modules() -> list[str]:
+    """Return the public modules, and those that a public package is made of."""
+    found = list(MODULES)
+    for name in MODULES:
+        module = importlib.import_module(name)
+        public = (getattr(module, item) for item in getattr(module, "__all__", ()))
+        found += [getattr(item, "__module__", name) for item in public]
+    return sorted({name for name in found if name.startswith("atomos")})
+
+
+@pytest.mark.parametrize("name", modules())
+def test_doctests_run(name):
+    module = importlib.import_module(name)
+    result = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
+    assert result.failed == 0, f"{name}: {result.failed} examples failed, see above"
