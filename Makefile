@@ -79,11 +79,11 @@ bench: $(VENV)/.bench ## Run the benchmarks
 
 .PHONY: check
 ifeq ($(FREE_THREADED),)
-check: lint types test examples package ## Run everything CI runs: lint, types, test, examples, package
+check: lint types test package ## Run everything CI runs: lint, types, tests and examples, package
 	@echo "check: all passed on Python $(word 2,$(FOUND))"
 else
-check: test examples
-	@echo "check: tests and README examples passed on Python $(word 2,$(FOUND))." \
+check: test
+	@echo "check: tests and examples passed on Python $(word 2,$(FOUND))." \
 	  "Lint, types and the package are checked on an interpreter with a GIL only."
 endif
 
@@ -115,10 +115,6 @@ lint: $(VENV)/.dev ## Check style and formatting
 types: $(VENV)/.dev ## Check the types
 	$(PY) -m mypy atomos $(wildcard tests/typing)
 
-.PHONY: examples
-examples: $(VENV)/.test ## Run the Python examples in README.md
-	@$(PY) -W error -c "$$README_EXAMPLES"
-
 .PHONY: package
 package: $(VENV)/.wheels ## Build the package and import it in an empty environment
 	@rm -rf $(VENV)/dist $(VENV)/smoke
@@ -130,33 +126,6 @@ package: $(VENV)/.wheels ## Build the package and import it in an empty environm
 	  --disable-pip-version-check --no-index --find-links $(VENV)/wheels \
 	  $(VENV)/dist/atomos-*.whl
 	@cd $(VENV)/smoke && bin/python -I -W error -c "$$SMOKE"
-
-# Runs each ```python and ```pycon block of README.md, from top to bottom, in one
-# namespace. A block with >>> prompts must print what it shows; any other must not
-# raise. Mark a block that is not to be run with another word, such as ```python no-run.
-define README_EXAMPLES
-import doctest, re, sys
-with open("README.md", encoding="utf-8") as file:
-    text = file.read()
-names = {"__name__": "__main__"}
-runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
-count = 0
-for block in re.finditer(r"^```(?:python|pycon)\n(.*?)^```", text, re.M | re.S):
-    count += 1
-    code, line = block[1], text.count("\n", 0, block.start(1))
-    if re.search("^>>> ", code, re.M):
-        parser = doctest.DocTestParser()
-        test = parser.get_doctest(code, names, "README.md", "README.md", line)
-        runner.run(test, clear_globs=False)
-        names.update(test.globs)
-    else:
-        exec(compile("\n" * line + code, "README.md", "exec"), names)
-if runner.failures or not count:
-    sys.exit("README.md: %d of the blocks run failed, %d were run"
-             % (runner.failures, count))
-print("README.md: ran %d Python blocks" % count)
-endef
-export README_EXAMPLES
 
 define SMOKE
 import importlib.metadata, pathlib, sys

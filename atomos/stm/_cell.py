@@ -1,8 +1,8 @@
 """One transactional location: its newest version, who holds it, its lock.
 
 The newest version lies on the cell as one object; the one before it hangs off
-it as `older`, for as long as an open snapshot can still read it; what a
-snapshot needs beyond that lies in the cell's `History`.
+it as `older`, and so on, for as long as an open snapshot can still read them;
+what snapshots need beyond a few of those lies in the cell's `History`.
 
 A version is linked before it is decided. Until then its `number` is 0, and its
 `owner` tells: a number there is its number too (it is copied when somebody
@@ -46,8 +46,8 @@ class Version(Generic[T]):
     Attributes:
         value: The value. Never changes once linked, but is dropped if aborted.
         number: 0 until decided; then never changes.
-        older: The committed version before this one; None when there is none
-            or when no open snapshot needs it. Always settled.
+        older: A committed version before this one, the last that an open
+            snapshot needs; None when there is none. Always settled.
         owner: Who decides it, while `number` is 0.
     """
 
@@ -67,8 +67,8 @@ class Cell(Generic[T]):
             `clock.lock` while nobody holds the cell.
         _holder: The status that holds the cell until it is decided; a decided
             one holds nothing. Written only under `clock.lock`.
-        _history: What open snapshots need beyond `_newest.older`; None until
-            first needed. See `_history`.
+        _history: What open snapshots need beyond the chain that hangs off
+            `_newest`; None until first needed. See `_history`.
         _extras: What only some cells have (name, validator, watches ...); None
             until first needed. The engine looks only whether it is there.
     """

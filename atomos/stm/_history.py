@@ -1,14 +1,15 @@
 """Old versions of one cell: what is kept, what may go, how it is found.
 
-Exactly those versions are kept that an open snapshot can still read. The
-version displaced last hangs off the newest one (`Version.older`); earlier ones
-lie in a SortedDict, number -> value, which is made when it is first needed
-(one for each ref on each commit would halve throughput). A version with number
-a, followed by one with number b, is needed by read points R with a <= R < b.
+Exactly those versions are kept that an open snapshot can still read. The first
+`CHAIN` of them hang off the newest one (`Version.older`, and so on); earlier
+ones lie in a SortedDict, number -> value, which is made when it is first needed:
+one for each ref on each commit would halve throughput, and an empty one takes
+as much memory as 15 versions. A version with number a, followed by one with
+number b, is needed by read points R with a <= R < b.
 
 `trim` runs after each commit that displaced a version which may be needed. It
-is also what repairs: a commit that an asynchronous exception cut short leaves
-a chain of more than one `older`, and the next trim brings it in order.
+is also what repairs: a commit that an asynchronous exception cut short leaves a
+chain with versions that nobody needs, and the next trim drops them.
 
 sortedcontainers is not thread-safe, and its calls may let other code of the
 same thread in (a finalizer, a signal handler). So the histories have locks of
@@ -44,9 +45,12 @@ __all__ = [
 
 T = TypeVar("T")
 
+#: How many old versions hang off the newest one before the SortedDict is made.
+CHAIN = 32
+
 
 class History:
-    """The versions of one cell that lie deeper than `Version.older`.
+    """The versions of one cell that lie deeper than its chain.
 
     Attributes:
         versions: number -> value. Touched only under the cell's guard.
@@ -185,30 +189,35 @@ def _trim_chain(
     cell: Cell[T], newest: Version[T], points: Sequence[int], dropped: list[object]
 ) -> None:
     """Bring chain and history in order; the guard is held."""
+    cap = cell._history_cap() if cell._extras is not None else None
+    kept: list[Version[T]] = []
+    following, version = newest.number, newest.older
+    while version is not None:
+        wanted = needed(version.number, following, points)
+        (kept if wanted else dropped).append(version)
+        following, version = version.number, version.older
+    if cap is not None:
+        dropped += kept[cap:]
+        del kept[cap:]
     history = cell._history
     if history is not None:
         history.mend()
-    cap = cell._history_cap() if cell._extras is not None else None
-    first: Version[T] | None = None  # what stays as `newest.older`
-    following, version = newest.number, newest.older
-    while version is not None:
-        if needed(version.number, following, points):
-            if first is not None:
-                if history is None:
-                    history = cell._history = History()
-                history.add(version.number, version.value)
-            elif cap != 0:
-                first = version
-        dropped.append(version)
-        following, version = version.number, version.older
-    # Cut only now: whoever walked the chain meanwhile found everything.
-    newest.older = first
-    if first is not None:
-        first.older = None
+    elif len(kept) > CHAIN:
+        history = cell._history = History()
     if history is not None:
-        served = newest if first is None else first
-        below = [point for point in points if point < served.number]
-        dropped += history.keep_only(below, None if cap is None else max(cap - 1, 0))
+        for version in kept[CHAIN:]:
+            history.add(version.number, version.value)
+        dropped += kept[CHAIN:]
+        del kept[CHAIN:]
+    # Cut only now: at each instant, chain and history have all that is kept.
+    last = newest
+    for version in kept:
+        last.older = version
+        last = version
+    last.older = None
+    if history is not None:
+        below = [point for point in points if point < last.number]
+        dropped += history.keep_only(below, None if cap is None else cap - len(kept))
         if not history.versions:
             cell._history = None
 
