@@ -62,10 +62,13 @@ class PlainBlock(Scope):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        tx = self._running()
+        tx = self._running(kind)
+        if tx is None:
+            return
         changes: list[Change] = []
         try:
             if kind is None and not self._joined:
+                tx.running = False
                 current.set(self._before)
                 changes = commit(tx)
         finally:
@@ -116,7 +119,10 @@ class RetryBlock(Scope):
         trace: TracebackType | None,
     ) -> bool:
         frame = sys._getframe(1)
-        tx, loop = self._running(), self._loop
+        tx, loop = self._running(kind), self._loop
+        if tx is None:
+            loop.done = True
+            return False
         changes: list[Change] = []
         try:
             if kind is None or (tx.doomed is not None and not self._joined):
@@ -125,6 +131,7 @@ class RetryBlock(Scope):
                 loop.done = True
                 return False
             if kind is None:
+                tx.running = False
                 current.set(self._before)
                 if tx.doomed is None:
                     changes = commit(tx)
@@ -137,6 +144,8 @@ class RetryBlock(Scope):
                 raise
         finally:
             self._end(tx)
+            if loop.done:
+                loop.latest = None  # they point at each other
         tx.lost_to = tx.doomed
         notify(changes)
         return True

@@ -31,7 +31,7 @@ from atomos.stm._clock import INITIAL
 if TYPE_CHECKING:
     from atomos.stm._clock import Numbered
     from atomos.stm._history import History
-    from atomos.stm._status import Status
+    from atomos.stm._status import NOBODY, Status
 
 __all__ = ["Cell", "Version", "latest", "pending", "settle"]
 
@@ -56,7 +56,7 @@ class Version(Generic[T]):
     value: T
     number: int
     older: Version[T] | None
-    owner: Numbered | None
+    owner: Numbered | type[NOBODY] | None
 
 
 class Cell(Generic[T]):

@@ -62,7 +62,7 @@ Change = tuple[Cell[Any], Any, Any]
 
 
 def commit(tx: Transaction) -> list[Change]:
-    """Commit what `tx` has written.
+    """Commit what `tx` has written; it is not running any more.
 
     Returns:
         The changes of cells that have extras, in order of first write.
@@ -83,7 +83,7 @@ def commit(tx: Transaction) -> list[Change]:
     if (
         len(entries) == 2 == len(tx.touched)
         and not tx.holding
-        and publish_pair(tx, entries[0], entries[1])
+        and publish_pair(entries[0], entries[1])
     ):
         return []
     for entry in entries:
@@ -102,7 +102,7 @@ def commit(tx: Transaction) -> list[Change]:
     assert status is not None
     if status.waiters is not None:
         settle_waiters(status)
-    return _settle(tx, entries, status.number)
+    return _settle(entries, status.number)
 
 
 def _to_validate(tx: Transaction) -> list[Entry]:
@@ -252,13 +252,12 @@ def _commit_held(tx: Transaction, entries: list[Entry]) -> None:
         raise TransactionStateError(msg)
 
 
-def _settle(tx: Transaction, entries: list[Entry], number: int) -> list[Change]:
+def _settle(entries: list[Entry], number: int) -> list[Change]:
     """Number the new versions, trim what was displaced, return the changes.
 
     The displaced version is needed by nobody if no snapshot was opened since
     `fresh`, and it is not older than that (see `_clock`).
     """
-    tx.running = False  # its own snapshot needs nothing any more
     changes: list[Change] = []
     points: list[int] | None = None
     for entry in entries:

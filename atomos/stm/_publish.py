@@ -22,7 +22,6 @@ from atomos.stm._status import NOBODY
 
 if TYPE_CHECKING:
     from atomos.stm._footprint import Entry
-    from atomos.stm._transaction import Transaction
 
 __all__ = ["publish", "publish_pair"]
 
@@ -68,11 +67,10 @@ def publish(cell: Cell[T], old: Version[T], value: T) -> bool:
     return True
 
 
-def publish_pair(tx: Transaction, one: Entry, two: Entry) -> bool:
-    """Commit two plain cells that `tx` has read and written, and nothing else.
+def publish_pair(one: Entry, two: Entry) -> bool:
+    """Commit two plain cells that an attempt has read and written.
 
     Args:
-        tx: The attempt; it holds nothing.
         one: What it knows of one cell.
         two: What it knows of the other.
 
@@ -115,7 +113,6 @@ def publish_pair(tx: Transaction, one: Entry, two: Entry) -> bool:
             c.fresh = number
     other_new.number = number
     other_new.owner = None
-    tx.running = False  # its own snapshot needs nothing any more
     points = open_points()
     if points or base.older is not None or cell._history is not None:
         trim_or_leave(cell, new, points)

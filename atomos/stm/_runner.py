@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from atomos.stm._commit import Change
-    from atomos.stm._owner import Owner
     from atomos.stm._run import Options
 
 __all__ = ["finish", "join", "notify", "run"]
@@ -65,13 +64,16 @@ def run(
         thread.spare = None
         tx.restart(options, label)
     while True:
+        entered = True
         try:
             tx.begin()
             _set_current(tx)
             value = fn(*args, **kwargs)
-            # From here on we are outside: a finalizer or a signal handler that
-            # runs while the commit is under way must not join it.
+            # From here on we are outside: a finalizer, a signal handler or a
+            # validator that runs while the commit is under way must not join it.
+            tx.running = False
             _set_current(before)
+            entered = False
             if tx.doomed is None:
                 changes = commit(tx)
                 break
@@ -84,7 +86,9 @@ def run(
             status = tx.status
             if status is not None and status.number == 0:
                 status.number = ABORTED
-            finish(tx, before)
+            if entered:
+                _set_current(before)
+            finish(tx)
         tx.lost_to = tx.doomed
     tx.retire()
     if changes:
@@ -92,12 +96,11 @@ def run(
     return value
 
 
-def finish(tx: Transaction, before: Owner | None) -> None:
+def finish(tx: Transaction) -> None:
     """End the attempt if it has not ended: one store decides all it holds.
 
     Args:
         tx: Any attempt, begun or not.
-        before: What was current before it.
     """
     tx.running = False
     status = tx.status
@@ -106,8 +109,6 @@ def finish(tx: Transaction, before: Owner | None) -> None:
             status.number = ABORTED
         if status.waiters is not None:
             settle_waiters(status)
-    if _current() is tx:
-        _set_current(before)
     if tx.thread.snapshots:
         close_snapshot(tx, tx.thread)
     # Nothing is held any more: the values may go, whatever they run then.

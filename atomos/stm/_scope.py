@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from atomos.errors import TransactionStateError
 from atomos.stm._inside import inside
-from atomos.stm._owner import current
+from atomos.stm._owner import NO_TASK, current
 from atomos.stm._registry import my_record
 from atomos.stm._runner import finish, join
 from atomos.stm._transaction import Transaction
@@ -125,9 +125,11 @@ class Scope:
             self._tx = tx
             try:
                 tx.begin()
+                if tx.task is None:
+                    tx.task = NO_TASK
                 current.set(tx)
             except BaseException:
-                finish(tx, self._before)
+                self._end(tx)
                 raise
         self._number = tx.attempts
         self._open = True
@@ -150,7 +152,9 @@ class Scope:
         if self._joined:
             tx.read_only = self._was_read_only
         else:
-            finish(tx, self._before)
+            if current.get() is tx:
+                current.set(self._before)
+            finish(tx)
         self._open = False
 
     def _leave(
@@ -161,22 +165,30 @@ class Scope:
     ) -> bool | None:
         raise AssertionError  # each form has its own
 
-    def _running(self) -> Transaction:
+    def _running(self, kind: type[BaseException] | None) -> Transaction | None:
         """Return the transaction of this block, which is being left.
 
+        Args:
+            kind: The exception that leaves it, if any.
+
+        Returns:
+            None when it is left by an exception where it cannot commit anyway.
+
         Raises:
-            TransactionStateError: It is not running, or is left in another
-                thread or task than it was entered in.
+            TransactionStateError: It should commit, but is not running, or is
+                left in another thread or task than it was entered in.
         """
         tx = self._tx
         if tx is None or not self._open:
             msg = "a transaction block was left that is not running: nothing to commit"
-            raise TransactionStateError(msg)
-        if not (self._joined or tx.is_here()):
+        elif self._joined or tx.is_here():
+            return tx
+        else:
             self._end(tx)
             msg = (
                 f"{tx.label} was left in another thread or task than it was entered "
                 "in: nothing was written"
             )
+        if kind is None:
             raise TransactionStateError(msg)
-        return tx
+        return None

@@ -34,7 +34,7 @@ from atomos.stm._commute import compute
 from atomos.stm._footprint import Entry, Lost, Restart
 from atomos.stm._history import read_old
 from atomos.stm._hold import hold
-from atomos.stm._owner import current_task, modules
+from atomos.stm._owner import current_task
 from atomos.stm._queue import turn
 from atomos.stm._registry import open_snapshot
 from atomos.stm._run import Run
@@ -145,7 +145,7 @@ class Transaction(Run):
         self.attempts += 1
         thread = self.thread
         self.ident = thread.ident
-        self.task = current_task() if "asyncio.tasks" in modules else None
+        self.task = current_task()
         read_only = self.read_only = self.options.read_only
         self.running = True
         if read_only or (self.rerunnable and self.attempts <= ESCALATE_AFTER):

@@ -10,7 +10,6 @@ from atomos.stm._cell import latest
 from atomos.stm._fitness import refuse_uncallable
 from atomos.stm._history import check, count, trim_deep
 from atomos.stm._inside import inside
-from atomos.stm._owner import current
 from atomos.stm._run import is_count
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["Ref"]
 
 T = TypeVar("T")
-_current = current.get
 
 
 class Ref(ARef[T]):
@@ -86,10 +84,9 @@ class Ref(ARef[T]):
             >>> Ref(7).deref()
             7
         """
-        if _current() is not None:
-            tx = inside()
-            if tx is not None:
-                return tx.read(self)
+        tx = inside()
+        if tx is not None:
+            return tx.read(self)
         version = self._newest
         return version.value if version.number > 0 else latest(self).value
 

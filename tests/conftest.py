@@ -1,0 +1,29 @@
+"""What the tests share. The helpers are in `helpers.py`, to be imported."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import pytest
+from helpers import PATIENCE
+
+
+@pytest.fixture
+def often():
+    """Switch threads after every few bytecodes while a test runs."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(2e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_left_behind():
+    """Fail a test that leaves a thread of its own running."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        if not thread.name.startswith(("asyncio", "ThreadPoolExecutor")):
+            thread.join(PATIENCE)
+            assert not thread.is_alive(), f"{thread.name} is still running"

@@ -1,0 +1,131 @@
+"""Lost update: two read the same value, both write, one write is overwritten."""
+
+from __future__ import annotations
+
+import pytest
+from helpers import (
+    CELLS,
+    FORMS,
+    ISOLATIONS,
+    RERUN_FORMS,
+    Attempts,
+    change,
+    commit,
+    elsewhere,
+    put,
+    run_threads,
+    start,
+    transact,
+)
+
+from atomos import Atom, Ref, atomically
+
+
+def add(n, amount=1):
+    return n + amount
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_possible_across_two_transactions(kind):
+    a = CELLS[kind](0)
+    seen = a.deref()
+    elsewhere(commit, a, 10)
+    commit(a, seen + 1)
+    assert a.deref() == 1, "each call is its own transaction: the 10 is lost"
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+@pytest.mark.parametrize("form", RERUN_FORMS)
+@pytest.mark.parametrize("kind", CELLS)
+def test_impossible_in_one_transaction(kind, form, isolation):
+    a, tries = CELLS[kind](0), Attempts()
+
+    def body():
+        tries.begin()
+        seen = a.deref()
+        tries.once(commit, a, 10)
+        put(a, seen + 1)
+
+    transact(form, body, isolation=isolation)
+    assert a.deref() == 11
+    assert tries.count == 2
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+@pytest.mark.parametrize("kind", CELLS)
+def test_impossible_when_the_other_comes_after_the_write(kind, isolation):
+    a, tries = CELLS[kind](0), Attempts()
+
+    def body():
+        tries.begin()
+        change(a, add)
+        tries.once(commit, a, 10)
+        change(a, add)
+
+    transact("decorator", body, isolation=isolation)
+    assert a.deref() == 12
+    assert tries.count == 2
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_plain_block_makes_the_other_wait(kind):
+    a, tries = CELLS[kind](0), Attempts()
+
+    def body():
+        tries.begin()
+        seen = a.deref()
+        other = start(atomically, lambda: change(a, add, 10))
+        put(a, seen + 1)
+        return other
+
+    transact("block", body).join()
+    assert a.deref() == 11
+    assert tries.count == 1
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_an_atom_or_block_elsewhere_is_noticed_too(kind):
+    a, tries = CELLS[kind](0), Attempts()
+
+    def by_block():
+        transact("block", lambda: change(a, add, 10))
+
+    def body():
+        tries.begin()
+        seen = a.deref()
+        tries.once(by_block if kind == "ref" else lambda: a.swap(add, 10))
+        put(a, seen + 1)
+
+    atomically(body)
+    assert a.deref() == 11
+    assert tries.count == 2
+
+
+def test_a_swap_outside_runs_again():
+    a, calls = Atom(0), []
+
+    def slowly(n):
+        calls.append(n)
+        if len(calls) == 1:
+            elsewhere(a.reset, 10)
+        return n + 1
+
+    assert a.swap(slowly) == 11
+    assert calls == [0, 10]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_counting_together(form, often):
+    refs = [Ref(0), Atom(0)]
+    rounds = 60
+
+    def count():
+        for _ in range(rounds):
+            transact(form, lambda: [change(cell, add) for cell in refs])
+
+    def tally():
+        for _ in range(rounds):
+            refs[1].swap(add)
+
+    run_threads(count, count, count, tally)
+    assert [cell.deref() for cell in refs] == [3 * rounds, 4 * rounds]

@@ -1,0 +1,374 @@
+"""What each wrong use raises, and that nothing has changed then."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import pytest
+from helpers import CELLS, FORMS, RERUN_FORMS, commit, elsewhere, transact
+
+from atomos import Atom, Ref, atomically, dosync
+from atomos.errors import (
+    AtomosError,
+    CommuteError,
+    HistoryLostError,
+    IsolationError,
+    NoTransactionError,
+    ReadOnlyError,
+    TransactionAborted,
+    TransactionStateError,
+    TransactionTimeout,
+    ValidationError,
+    WouldDeadlockError,
+)
+
+# Outside a transaction
+
+NEEDS_TRANSACTION = {
+    "set": lambda ref: ref.set(1),
+    "alter": lambda ref: ref.alter(str),
+    "commute": lambda ref: ref.commute(str),
+    "ensure": lambda ref: ref.ensure(),
+}
+
+
+@pytest.mark.parametrize("call", NEEDS_TRANSACTION)
+def test_outside_a_transaction(call):
+    ref = Ref(0, name="balance")
+    with pytest.raises(NoTransactionError, match=rf"balance.*\b{call}\(\).*dosync"):
+        NEEDS_TRANSACTION[call](ref)
+    assert ref.deref() == 0
+
+
+@pytest.mark.parametrize("call", NEEDS_TRANSACTION)
+def test_outside_again_after_a_transaction(call):
+    ref = Ref(0)
+    for form in FORMS:
+        transact(form, ref.deref)
+        with pytest.raises(NoTransactionError, match=call):
+            NEEDS_TRANSACTION[call](ref)
+
+
+# Not callable
+
+NOT_CALLABLE = [None, 5, "print", [print]]
+
+
+@pytest.mark.parametrize("fn", NOT_CALLABLE)
+@pytest.mark.parametrize("call", ["alter", "commute"])
+def test_ref_needs_a_function(call, fn):
+    ref, other = Ref(0), Ref(0)
+
+    @dosync
+    def body():
+        other.set(1)
+        with pytest.raises(TypeError, match=call):
+            getattr(ref, call)(fn)
+
+    body()
+    assert (ref.deref(), other.deref()) == (0, 1)
+
+
+@pytest.mark.parametrize("fn", NOT_CALLABLE)
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("call", ["swap", "swap_vals"])
+def test_atom_needs_a_function(call, inside, fn):
+    atom = Atom(0)
+    with pytest.raises(TypeError, match=call):
+        (atomically if inside else lambda f, *a: f(*a))(getattr(atom, call), fn)
+    assert atom.deref() == 0
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_watches_validators_and_metadata_need_functions(kind):
+    cell = CELLS[kind](0, meta="meta")
+    cell.add_watch("key", print)
+    cell.set_validator(lambda n: n >= 0)
+    validator = cell.get_validator()
+    for fn in NOT_CALLABLE:
+        with pytest.raises(TypeError, match="add_watch"):
+            cell.add_watch("key", fn)
+        with pytest.raises(TypeError, match="alter_meta"):
+            cell.alter_meta(fn)
+        if fn is not None:
+            with pytest.raises(TypeError, match="set_validator"):
+                cell.set_validator(fn)
+            with pytest.raises(TypeError, match="validator"):
+                CELLS[kind](0, validator=fn)
+    assert cell.get_watches() == {"key": print}
+    assert cell.get_validator() is validator
+    assert cell.meta() == "meta"
+
+
+@pytest.mark.parametrize("fn", NOT_CALLABLE)
+def test_dosync_and_atomically_need_a_function(fn):
+    with pytest.raises(TypeError, match="atomically"):
+        atomically(fn)
+    with pytest.raises(TypeError, match="dosync"):
+        dosync()(fn)
+    if fn is not None:
+        with pytest.raises(TypeError, match="dosync"):
+            dosync(fn)
+
+
+# Validators
+
+REFUSING = {
+    "false": lambda n: False,
+    "None": lambda n: None,
+    "empty": lambda n: [],
+    "raises": lambda n: 1 // 0,
+}
+
+
+@pytest.mark.parametrize("name", REFUSING)
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_validator_refuses_the_first_value(kind, name):
+    with pytest.raises(ValidationError) as caught:
+        CELLS[kind](0, name="balance", validator=REFUSING[name])
+    assert "balance" in str(caught.value)
+    cause = caught.value.__cause__
+    assert isinstance(cause, ZeroDivisionError) if name == "raises" else cause is None
+
+
+@pytest.mark.parametrize("name", REFUSING)
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_validator_refuses_the_present_value(kind, name):
+    cell = CELLS[kind](0)
+    with pytest.raises(ValidationError):
+        cell.set_validator(REFUSING[name])
+    assert cell.get_validator() is None
+    commit(cell, 1)
+    assert cell.deref() == 1
+
+
+@pytest.mark.parametrize("name", REFUSING)
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_validator_refuses_a_new_value(kind, name):
+    cell, other = CELLS[kind](0, name="balance"), Ref(0)
+    cell.set_validator(lambda n: n == 0 or REFUSING[name](n))
+    with pytest.raises(ValidationError, match="balance") as caught:
+        commit(other, 1, cell, 1)
+    cause = caught.value.__cause__
+    assert isinstance(cause, ZeroDivisionError) if name == "raises" else cause is None
+    assert isinstance(caught.value, ValueError)
+    assert (cell.deref(), other.deref()) == (0, 0)
+    cell.set_validator(None)
+    commit(cell, 1)
+    assert cell.deref() == 1
+
+
+# Arguments of dosync
+
+BAD_VALUES = [
+    ({"isolation": "fast"}, "'serializable' or 'snapshot'"),
+    ({"isolation": "Serializable"}, "'serializable' or 'snapshot'"),
+    ({"isolation": ""}, "'serializable' or 'snapshot'"),
+    ({"timeout": -1}, "timeout must be"),
+    ({"timeout": -0.001}, "timeout must be"),
+    ({"timeout": math.nan}, "timeout must be"),
+    ({"max_attempts": 0}, "max_attempts must be"),
+    ({"max_attempts": -3}, "max_attempts must be"),
+]
+BAD_TYPES = [
+    ({"isolation": 3}, "isolation"),
+    ({"isolation": ["snapshot"]}, "isolation"),
+    ({"timeout": "x"}, "timeout"),
+    ({"timeout": 1j}, "timeout"),
+    ({"timeout": [1]}, "timeout"),
+    ({"max_attempts": "many"}, "max_attempts"),
+    ({"max_attempts": 1.5}, "max_attempts"),
+    ({"max_attempts": math.inf}, "max_attempts"),
+    ({"max_attempts": [1]}, "max_attempts"),
+]
+
+
+@pytest.mark.parametrize(("options", "text"), BAD_VALUES, ids=str)
+def test_arguments_with_a_wrong_value(options, text):
+    with pytest.raises(ValueError, match=text) as caught:
+        dosync(**options)
+    (value,) = options.values()
+    assert repr(value) in str(caught.value), "it says what was given"
+
+
+@pytest.mark.parametrize(("options", "text"), BAD_TYPES, ids=str)
+def test_arguments_of_a_wrong_type(options, text):
+    with pytest.raises((TypeError, ValueError), match=rf"{text} must be") as caught:
+        dosync(**options)
+    (value,) = options.values()
+    assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"isolation": None},
+        {"isolation": "snapshot"},
+        {"timeout": 0},
+        {"timeout": 0.0},
+        {"timeout": math.inf},
+        {"timeout": 10**9},
+        {"max_attempts": 1},
+        {"read_only": True},
+        {"name": "the job"},
+    ],
+    ids=str,
+)
+def test_arguments_that_are_allowed(options):
+    ref = Ref(0)
+    for form in ("decorator", "loop", "block"):
+        assert transact(form, ref.deref, **options) == 0
+    assert list(options)[0] in repr(dosync(**options)) or None in options.values()
+
+
+def test_unknown_and_positional_arguments():
+    with pytest.raises(TypeError):
+        dosync(isolated=True)
+    with pytest.raises(TypeError):
+        dosync(lambda: None, timeout=1)
+    with pytest.raises(TypeError):
+        dosync(lambda: None, 1)
+
+
+@pytest.mark.parametrize("value", [-1, -0.5, math.nan, "x", 1.5, [1]])
+def test_max_history(value):
+    with pytest.raises((ValueError, TypeError), match="max_history must be") as caught:
+        Ref(0, max_history=value)
+    assert repr(value) in str(caught.value)
+    if isinstance(value, int) or value != value:
+        assert isinstance(caught.value, ValueError)
+
+
+# Functions that cannot be run again
+
+NEED_RERUN = {
+    "decorator": lambda fn: dosync(fn),
+    "decorator with arguments": lambda fn: dosync(timeout=1)(fn),
+    "atomically": lambda fn: atomically(fn),
+}
+
+
+@pytest.mark.parametrize("where", NEED_RERUN)
+@pytest.mark.parametrize("inside", [False, True])
+def test_unfit_functions(where, inside):
+    """See test_forms for all the kinds."""
+
+    def generator():
+        yield
+
+    def check():
+        with pytest.raises(TypeError, match="generator"):
+            NEED_RERUN[where](generator)
+
+    atomically(check) if inside else check()
+
+
+# Blocks
+
+BLOCKS = {"block": lambda: dosync(), "attempt": lambda: next_attempt()}
+
+
+def next_attempt():
+    for tx in dosync():
+        with tx:
+            pass
+    return tx
+
+
+def test_a_block_is_entered_once():
+    block = dosync()
+    with block:
+        pass
+    with pytest.raises(TransactionStateError, match="twice|end"):
+        with block:
+            pass
+    block = dosync()
+    with block:
+        with pytest.raises(TransactionStateError, match="twice"):
+            with block:
+                pass
+
+
+def test_tx_after_its_block():
+    tx = next_attempt()
+    with pytest.raises(TransactionStateError, match="outside of its block"):
+        tx.attempt
+    with pytest.raises(TransactionStateError):
+        with tx:
+            pass
+
+
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_write_when_read_only(form, kind):
+    cell, ran = CELLS[kind](0, name="balance"), []
+    if kind == "ref":
+        writes = [lambda: cell.set(1), lambda: cell.alter(str), lambda: cell.commute(str)]
+    else:
+        writes = [
+            lambda: cell.reset(1),
+            lambda: cell.reset_vals(1),
+            lambda: cell.swap(ran.append),
+            lambda: cell.swap_vals(ran.append),
+            lambda: cell.compare_and_set(0, 1),
+            lambda: cell.compare_and_set(5, 1),
+        ]
+
+    def body():
+        for write in writes:
+            with pytest.raises(ReadOnlyError, match=r"balance.*the job.*read_only"):
+                write()
+        return cell.deref()
+
+    assert transact(form, body, read_only=True, name="the job") == 0
+    assert ran == [], "no function ran before it was refused"
+    assert cell.deref() == 0
+
+
+@pytest.mark.parametrize("form", RERUN_FORMS)
+def test_a_write_when_read_only_ends_it(form):
+    ref = Ref(0)
+    with pytest.raises(ReadOnlyError):
+        transact(form, lambda: ref.set(1), read_only=True)
+    elsewhere(commit, ref, 2)
+    assert ref.deref() == 2
+
+
+def test_await_in_a_plain_block():
+    ref = Ref(0, name="balance")
+
+    async def holder(other):
+        with dosync(name="the block"):
+            ref.set(1)
+            await asyncio.wait_for(asyncio.create_task(other()), 30)
+
+    async def other():
+        with pytest.raises(WouldDeadlockError, match=r"balance.*the block.*await"):
+            commit(ref, 2)
+
+    elsewhere(asyncio.run, holder(other))
+    assert ref.deref() == 1
+
+
+# The errors themselves
+
+ERRORS = [
+    (CommuteError, RuntimeError),
+    (HistoryLostError, RuntimeError),
+    (IsolationError, RuntimeError),
+    (NoTransactionError, RuntimeError),
+    (ReadOnlyError, RuntimeError),
+    (TransactionAborted, RuntimeError),
+    (TransactionStateError, RuntimeError),
+    (TransactionTimeout, TimeoutError),
+    (ValidationError, ValueError),
+    (WouldDeadlockError, RuntimeError),
+]
+
+
+@pytest.mark.parametrize(("kind", "base"), ERRORS)
+def test_one_root_and_a_familiar_base(kind, base):
+    assert issubclass(kind, AtomosError)
+    assert issubclass(kind, base)
+    assert kind.__doc__

@@ -1,0 +1,167 @@
+"""Imports go one way. The order is read from the docstring of `atomos.stm`."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import atomos
+from atomos import stm
+
+ROOT = Path(atomos.__file__).parent
+
+#: Names for annotations only that point the wrong way: a cell knows by name what
+#: later modules hang onto it. To be made smaller, not larger.
+FOR_ANNOTATIONS = {("stm._cell", "stm._history")}
+
+#: What a user of the engine builds on, in order; between and above the engine.
+ABOVE = ["_extras", "reference", "stm.ref", "atom", "atomic", "__init__"]
+
+
+def engine_order():
+    """Return the modules of the engine in the order of the docstring."""
+    text = stm.__doc__.split("::")[1]
+    return re.findall(r"(?<![\w`])_[a-z]+", text)
+
+
+def order():
+    engine = ["stm." + name for name in engine_order()]
+    return ["errors", *engine, *ABOVE]
+
+
+def module_name(path):
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return name.removesuffix(".__init__") if "." in name else name
+
+
+class Imports(ast.NodeVisitor):
+    """Collects what a module imports from atomos: at run time, and for types."""
+
+    def __init__(self, tree):
+        self.found = {False: set(), True: set()}
+        self._typing = False
+        self.visit(tree)
+
+    def visit_If(self, node):
+        is_typing = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        before, self._typing = self._typing, self._typing or is_typing
+        for child in node.body:
+            self.visit(child)
+        self._typing = before
+        for child in node.orelse:
+            self.visit(child)
+
+    def visit_Import(self, node):
+        for alias in node.names:
+            self._add(alias.name)
+
+    def visit_ImportFrom(self, node):
+        assert node.level == 0, "imports are absolute"
+        module = node.module
+        if (module or "").split(".")[0] != "atomos":
+            return
+        for alias in node.names:
+            part = ROOT.joinpath(*module.split(".")[1:], alias.name)
+            is_module = part.with_suffix(".py").exists() or part.is_dir()
+            self._add(f"{module}.{alias.name}" if is_module else module)
+
+    def _add(self, name):
+        parts = name.split(".")
+        if parts[0] == "atomos":
+            self.found[self._typing].add(".".join(parts[1:]) or "__init__")
+
+
+def imports_of(path):
+    return Imports(ast.parse(path.read_text(encoding="utf-8"))).found
+
+
+ENGINE = sorted((ROOT / "stm").glob("_*.py"))
+PUBLIC = [ROOT / "errors.py", *sorted(ROOT.glob("*.py")), ROOT / "stm" / "ref.py"]
+MODULES = [path for path in [*ENGINE, *PUBLIC] if path.stem not in ("__main__",)]
+
+
+def place(name):
+    """Return where a module is in the order."""
+    known = order()
+    if name not in known and name.startswith("atomic."):
+        name = "atomic"
+    return known.index(name)
+
+
+def test_the_docstring_names_each_module_of_the_engine_once():
+    named = engine_order()
+    assert len(named) == len(set(named))
+    assert set(named) == {path.stem for path in ENGINE} - {"__init__"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_imports_point_at_what_comes_before(path):
+    name = module_name(path)
+    if name == "stm":
+        assert imports_of(path) == {False: set(), True: set()}
+        return
+    wrong = [other for other in imports_of(path)[False] if place(other) >= place(name)]
+    assert wrong == []
+
+
+def test_imports_for_annotations_do_so_too():
+    wrong = set()
+    for path in MODULES:
+        name = module_name(path)
+        if name != "stm":
+            others = imports_of(path)[True]
+            wrong |= {(name, other) for other in others if place(other) >= place(name)}
+    assert wrong == FOR_ANNOTATIONS
+
+
+def test_errors_imports_nothing_of_atomos():
+    assert imports_of(ROOT / "errors.py") == {False: set(), True: set()}
+
+
+@pytest.mark.parametrize("path", ENGINE, ids=module_name)
+def test_the_engine_knows_nothing_of_what_is_built_on_it(path):
+    found = imports_of(path)
+    above = {name for name in found[False] | found[True] if not name.startswith("stm._")}
+    assert above <= {"errors"}
+
+
+def test_nothing_is_imported_inside_functions():
+    for path in MODULES:
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+                inner = [
+                    node
+                    for node in ast.walk(function)
+                    if isinstance(node, (ast.Import, ast.ImportFrom))
+                ]
+                assert not inner, f"{path.name}, line {inner[0].lineno}"
+
+
+def test_the_atomics_and_the_demo_are_on_top():
+    """Nobody below knows the atomics; nobody at all knows the demo."""
+    for path in MODULES:
+        names = set.union(*imports_of(path).values())
+        assert not any(name.startswith("_demo") for name in names), path
+        if path.name != "__init__.py":
+            assert not any(name.split(".")[0] == "atomic" for name in names), path
+    for path in sorted((ROOT / "atomic").glob("*.py")):
+        names = set.union(*imports_of(path).values())
+        assert not names & {"atom", "reference", "stm.ref", "__init__", "_demo"}, path
+
+
+def test_only_the_standard_library_and_sortedcontainers():
+    import sys
+
+    allowed = sys.stdlib_module_names | {"atomos", "sortedcontainers"}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module]
+            for name in names:
+                assert name.split(".")[0] in allowed, f"{path.name} imports {name}"
