@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextvars import Context
 from time import monotonic
 
 from atomos import Atom, Ref, atomically, dosync
 
 #: Seconds until a wait is given up. Only a failing test waits that long.
-PATIENCE = 3.0
+PATIENCE = 30.0
 
 CELLS = {"ref": Ref, "atom": Atom}
 #: The forms that run their body again, and the one that does not.
@@ -40,6 +41,7 @@ class Job:
             self._result = self._fn(*self._args)
         except BaseException as error:
             self._error = error
+        del self._fn, self._args  # they may lead back here
 
     def join(self):
         """Wait for its end; return what it returned, raise what it raised."""
@@ -51,7 +53,8 @@ class Job:
                 raise error
             finally:
                 del error
-        return self._result
+        result, self._result = self._result, None  # keep no value alive
+        return result
 
 
 def start(fn, *args):
@@ -114,6 +117,29 @@ class Parked:
         """Let it go on; return its result."""
         self._go.set()
         return self._job.join()
+
+
+class Snapshot:
+    """A read_only block that stays open, in a context of its own of this thread."""
+
+    def __init__(self, **options):
+        self._context = Context()
+        self._steps = self._run(options)
+        self._context.run(next, self._steps)
+
+    def _run(self, options):
+        with dosync(read_only=True, **options):
+            value = None
+            while True:
+                fn = yield value
+                value = fn()
+
+    def read(self, cell):
+        """Return what the snapshot sees."""
+        return self._context.run(self._steps.send, cell.deref)
+
+    def close(self):
+        self._context.run(self._steps.close)
 
 
 def blocked(job):

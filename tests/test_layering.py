@@ -124,14 +124,18 @@ def test_errors_imports_nothing_of_atomos():
 @pytest.mark.parametrize("path", ENGINE, ids=module_name)
 def test_the_engine_knows_nothing_of_what_is_built_on_it(path):
     found = imports_of(path)
-    above = {name for name in found[False] | found[True] if not name.startswith("stm._")}
+    above = {
+        name for name in found[False] | found[True] if not name.startswith("stm._")
+    }
     assert above <= {"errors"}
 
 
 def test_nothing_is_imported_inside_functions():
     for path in MODULES:
         for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            if isinstance(
+                function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+            ):
                 inner = [
                     node
                     for node in ast.walk(function)

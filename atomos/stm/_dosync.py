@@ -42,7 +42,9 @@ class Dosync(PlainBlock):
     def __repr__(self) -> str:
         """Show what was asked for."""
         asked = self._options._asdict().items()
-        given = ", ".join(f"{k}={v!r}" for k, v in asked if v not in (None, False))
+        given = ", ".join(
+            f"{k}={v!r}" for k, v in asked if v is not None and v is not False
+        )
         return f"dosync({given})"
 
     def __call__(self, fn: Callable[P, R], /) -> Callable[P, R]:
@@ -140,9 +142,13 @@ def dosync(
         ...     print(checking.deref(), savings.deref())
         70 30
     """
-    if fn is not None:
-        return _decorate(_DEFAULT, fn)
-    return Dosync(make_options(isolation, read_only, timeout, max_attempts, name))
+    options = make_options(isolation, read_only, timeout, max_attempts, name)
+    if fn is None:
+        return Dosync(options)
+    if options != _DEFAULT:
+        msg = "dosync takes a function or options, not both: use @dosync(...) above it"
+        raise TypeError(msg)
+    return _decorate(_DEFAULT, fn)
 
 
 def atomically(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -29,7 +29,7 @@ from __future__ import annotations
 import threading
 import weakref
 from _thread import allocate_lock, get_ident
-from typing import Any, Protocol
+from typing import Protocol
 
 from atomos.stm._clock import clock, read_point
 
@@ -62,17 +62,15 @@ class ThreadRecord:
         ident: The thread's ident, while it lives.
         snapshots: Open snapshots. Changed only by the thread itself, in
             single calls; others copy it.
-        spare: An ended transaction for the thread's next one, or None.
         dead: The thread has ended, or did not survive a fork. Never reset.
     """
 
-    __slots__ = ("__weakref__", "dead", "ident", "snapshots", "spare", "token")
+    __slots__ = ("__weakref__", "dead", "ident", "snapshots", "token")
 
     def __init__(self) -> None:
         self.ident = get_ident()
         self.snapshots: list[Snapshot] = []
         self.dead = False
-        self.spare: Any = None
         self.token: weakref.ref[_Token] | None = None
 
 

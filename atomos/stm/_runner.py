@@ -55,14 +55,8 @@ def run(
             return fn(*args, **kwargs)
         finally:
             outer.read_only = was_read_only
-    thread = my_record()
-    tx: Transaction | None = thread.spare
-    if tx is None:
-        tx = Transaction()
-        tx.start(options, label, thread, rerunnable=True)
-    else:
-        thread.spare = None
-        tx.restart(options, label)
+    tx = Transaction()
+    tx.start(options, label, my_record(), rerunnable=True)
     while True:
         entered = True
         try:
@@ -90,7 +84,6 @@ def run(
                 _set_current(before)
             finish(tx)
         tx.lost_to = tx.doomed
-    tx.retire()
     if changes:
         notify(changes)
     return value
@@ -111,9 +104,6 @@ def finish(tx: Transaction) -> None:
             settle_waiters(status)
     if tx.thread.snapshots:
         close_snapshot(tx, tx.thread)
-    # Nothing is held any more: the values may go, whatever they run then.
-    tx.touched.clear()
-    tx.writes.clear()
 
 
 def join(tx: Transaction, options: Options) -> bool:
@@ -125,7 +115,6 @@ def join(tx: Transaction, options: Options) -> bool:
     Raises:
         IsolationError: The nested call asks for more than is running.
     """
-    tx.joined = True
     was_read_only = tx.read_only
     if options.isolation == "serializable" and not (tx.serializable or tx.holding):
         msg = (

@@ -155,6 +155,9 @@ class Scope:
             if current.get() is tx:
                 current.set(self._before)
             finish(tx)
+            # The caller may keep `tx`, but not alive what it has touched.
+            tx.touched.clear()
+            tx.writes.clear()
         self._open = False
 
     def _leave(

@@ -66,14 +66,12 @@ class Transaction(Run):
         touched: id(cell) -> entry, in order of first touch.
         writes: Entries that have a new version or commutes.
         commutes: Some of `writes` have commutes.
-        joined: A nested call has joined it.
     """
 
     __slots__ = (
         "commutes",
         "fresh",
         "holding",
-        "joined",
         "point",
         "read_only",
         "stale",
@@ -89,7 +87,6 @@ class Transaction(Run):
     touched: dict[int, Entry]
     writes: list[Entry]
     commutes: bool
-    joined: bool
 
     def start(
         self, options: Options, label: str, thread: ThreadRecord, rerunnable: bool
@@ -97,19 +94,15 @@ class Transaction(Run):
         """Prepare a new transaction; no attempt has been made yet."""
         self.rerunnable = rerunnable
         self.thread = thread
-        self.running = False
-        self.lost_to = None
-        self._clear()
-        self.restart(options, label)
-
-    def restart(self, options: Options, label: str) -> None:
-        """Prepare a transaction that ended with nothing left, for another run."""
+        self.lost_to = self.status = self.stale = self.doomed = None
+        self.running = self.updates = self.holding = self.commutes = False
+        self.touched = {}
+        self.writes = []
         self.options = options
         self.label = label
         timeout = options.timeout
         self.deadline = None if timeout is None else monotonic() + timeout
         self.serializable = options.isolation != "snapshot"
-        self.updates = self.joined = False
         self.attempts = 0
 
     def _clear(self) -> None:
@@ -118,17 +111,6 @@ class Transaction(Run):
         self.holding = self.commutes = False
         self.touched = {}
         self.writes = []
-
-    def retire(self) -> None:
-        """Offer this transaction, which has committed, for another run.
-
-        Only one that ended as it began: at its first attempt, with no status
-        that others may look at, and joined by no block that may outlive it.
-        """
-        if self.attempts == 1 and self.status is None and not self.joined:
-            self.stale = None
-            self.commutes = False
-            self.thread.spare = self
 
     def begin(self) -> None:
         """Begin an attempt.

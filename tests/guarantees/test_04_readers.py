@@ -121,7 +121,11 @@ def test_nobody_waits_for_a_reader(form, kind, read_only):
 
     reader = Parked(read)
     for writer in FORMS:
-        elsewhere(transact, writer, lambda: [put(cell, writer) for cell in cells])
+        elsewhere(
+            transact,
+            writer,
+            lambda writer=writer: [put(cell, writer) for cell in cells],
+        )
     assert [cell.deref() for cell in cells] == ["block"] * 5
     assert reader.finish() == ([0] * 5, [0] * 5)
 

@@ -13,6 +13,7 @@ from helpers import (
     RERUN_FORMS,
     Attempts,
     Parked,
+    Snapshot,
     commit,
     elsewhere,
     put,
@@ -57,6 +58,87 @@ def test_one_version_for_each_point_at_which_somebody_reads(form, read_only):
     for n in (3, 0, 5, 1, 4, 2):
         assert readers[n].finish() == [n]
     commit(ref, "last")
+    assert ref.history_count == 0
+    ref._check()
+
+
+@pytest.mark.parametrize("order", ["first to last", "last to first", "at random"])
+@pytest.mark.parametrize("total", [2, 31, 32, 33, 34, 100])
+def test_many_versions(total, order):
+    """However they are stored: each is found, and goes when it is not needed."""
+    ref, other = Ref(0), Ref(0)
+    snapshots = {}
+    for n in range(total):
+        snapshots[n] = Snapshot()
+        commit(ref, n + 1)
+        commit(other, n)
+        assert ref.history_count == n + 1
+        ref._check()
+    assert [snapshots[n].read(ref) for n in snapshots] == list(range(total))
+    numbers = list(range(total))
+    if order == "at random":
+        random.Random(total).shuffle(numbers)
+    for n in numbers if order != "last to first" else numbers[::-1]:
+        assert snapshots[n].read(ref) == n
+        snapshots.pop(n).close()
+        if n % 3:
+            ref.trim_history()
+        else:
+            commit(ref, "new")
+        assert ref.history_count == len(snapshots)
+        ref._check()
+        for rest in snapshots:
+            assert snapshots[rest].read(ref) == rest
+    assert ref.history_count == 0
+
+
+@pytest.mark.parametrize("cap", [0, 1, 5, 31, 32, 33, 60])
+def test_max_history_of_many_versions(cap):
+    ref, snapshots = Ref(0, max_history=cap), []
+    for n in range(50):
+        snapshots.append(Snapshot())
+        commit(ref, n + 1)
+        assert ref.history_count == min(n + 1, cap)
+        ref._check()
+    for n, snapshot in enumerate(snapshots):
+        if n >= 50 - cap:
+            assert snapshot.read(ref) == n
+            snapshot.close()
+        else:
+            with pytest.raises(HistoryLostError):
+                snapshot.read(ref)
+    ref.trim_history()
+    assert ref.history_count == 0
+
+
+def test_many_versions_while_others_read_and_commit(often):
+    """The same in the middle of things: threads read deep and commit at once."""
+    ref, done = Ref(0), []
+
+    def read(seed):
+        rng, snapshots = random.Random(seed), []
+        while not done:
+            snapshot = Snapshot()
+            snapshots.append((snapshot, snapshot.read(ref)))
+            if len(snapshots) > 40:
+                rng.shuffle(snapshots)
+                while len(snapshots) > 20:
+                    snapshots.pop()[0].close()
+            snapshot, seen = rng.choice(snapshots)
+            assert snapshot.read(ref) == seen
+        while snapshots:
+            snapshot, seen = snapshots.pop()
+            assert snapshot.read(ref) == seen
+            snapshot.close()
+
+    def write():
+        for n in range(400):
+            commit(ref, n)
+            ref.history_count
+        done.append(True)
+
+    run_threads(write, lambda: read(1), lambda: read(2))
+    commit(ref, "end")
     assert ref.history_count == 0
     ref._check()
 

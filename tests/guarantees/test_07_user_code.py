@@ -269,16 +269,16 @@ def test_del_of_a_displaced_value(pair, form):
 def test_del_of_what_an_atom_alone_displaced(call):
     atom, other = Atom(0), Ref(0)
     busy = Busy(atom, other)
-    value = Last(busy)
-    atom.reset(value)
-    {
-        "swap": lambda: atom.swap(lambda _: 1),
-        "reset": lambda: atom.reset(1),
-        "compare_and_set": lambda: atom.compare_and_set(value, 1),
-    }[call]()
-    assert busy.calls == 0
-    del value
-    atom.reset(1)
+    atom.reset(Last(busy))
+    if call == "swap":
+        atom.swap(lambda _: 1)
+    elif call == "reset":
+        old = [atom.reset(1)]
+        assert busy.calls == 0
+        old.clear()
+    else:
+        assert atom.compare_and_set(atom.deref(), 1)
+    gc.collect()
     assert busy.calls == 1
 
 
@@ -399,7 +399,7 @@ def test_del_that_uses_the_history_of_the_same_ref(often):
         for n in range(150):
             Cycle()
             commit(ref, n)
-            atomically(lambda: (ref.deref(), Cycle()) and None)
+            atomically(lambda: [ref.deref(), Cycle()].clear())
 
     before = gc.get_threshold()
     gc.set_threshold(5)

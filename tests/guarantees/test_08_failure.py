@@ -255,7 +255,9 @@ def test_a_body_that_swallows_everything_cannot_commit(form, isolation):
 
     transact(form, body, isolation=isolation)
     assert len(swallowed) == 1
-    assert not issubclass(swallowed[0], Exception), "`except Exception` must not keep it"
+    assert not issubclass(swallowed[0], Exception), (
+        "`except Exception` must not keep it"
+    )
     assert tries.count == 2
     assert (a.deref(), b.deref(), c.deref()) == (1, 2, 2)
 

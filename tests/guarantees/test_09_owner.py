@@ -114,7 +114,10 @@ def test_the_same_context_in_the_same_thread_is_inside():
 def test_a_context_copied_inside_is_outside_when_it_has_ended(form):
     ref, contexts = Ref(0), []
     transact(form, lambda: contexts.append(copy_context()))
-    for run in (contexts[0].run, lambda fn, *args: elsewhere(contexts[0].run, fn, *args)):
+    for run in (
+        contexts[0].run,
+        lambda fn, *args: elsewhere(contexts[0].run, fn, *args),
+    ):
         with pytest.raises(NoTransactionError):
             run(ref.set, 1)
         assert run(ref.deref) == 0
@@ -237,7 +240,10 @@ def test_a_callback_is_outside():
     world = World()
 
     async def main():
-        loop, called = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+        loop, called = (
+            asyncio.get_running_loop(),
+            asyncio.get_running_loop().create_future(),
+        )
         with dosync():
             world.write()
             loop.call_soon(lambda: called.set_result(world.outside()))

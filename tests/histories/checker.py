@@ -226,7 +226,9 @@ def in_words(cycle):
     """Tell the story of a cycle."""
 
     def plain(node):
-        return node[0] if isinstance(node, tuple) and isinstance(node[1], bool) else node
+        return (
+            node[0] if isinstance(node, tuple) and isinstance(node[1], bool) else node
+        )
 
     lines, since = [], None
     # Begin at a transaction, not at a point in time.

@@ -96,7 +96,9 @@ WRONG = {
     "internal": history([w("x", 1), r("x")]),
     "garbage": history([r("x", 7)]),
     "duplicate": [*history([w("x", 1)]), final(x=[1, 1])],
-    "incompatible order": history([w("x", 1)], [w("x", 2)], [r("x", 1, 2)], [r("x", 2)]),
+    "incompatible order": history(
+        [w("x", 1)], [w("x", 2)], [r("x", 1, 2)], [r("x", 2)]
+    ),
 }
 
 

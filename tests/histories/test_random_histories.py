@@ -16,11 +16,15 @@ import pytest
 from checker import Txn, find_anomalies
 from helpers import ISOLATIONS, change, elsewhere, run_threads, transact
 
-from atomos import Atom, Ref, dosync
+from atomos import Atom, Ref, atomically, dosync
 
 
 class GiveUp(Exception):
     pass
+
+
+def append(seen, element):
+    return (*seen, element)
 
 
 class Recorder:
@@ -198,8 +202,7 @@ def test_an_anomaly_would_be_found(often):
             seen = cells[first].deref()
             turn.wait(30)
             element = f"{name}.{n}"
-            atomic = dosync(lambda: change(cells[second], lambda s: (*s, element)))
-            atomic()
+            atomically(change, cells[second], append, element)
             ops = [("read", first, seen), ("append", second, element)]
             txns.append(Txn(element, start, monotonic_ns(), ops))
             turn.wait(30)
@@ -244,9 +247,7 @@ def test_three_transactions_in_a_ring_made_by_hand():
         "A",
         "x",
         "y",
-        lambda: elsewhere(
-            txn, "B", "y", "z", lambda: elsewhere(txn, "C", "z", "x")
-        ),
+        lambda: elsewhere(txn, "B", "y", "z", lambda: elsewhere(txn, "C", "z", "x")),
     )
     last = Txn("final", monotonic_ns(), 0)
     last.ops = [("read", key, cell.deref()) for key, cell in cells.items()]

@@ -19,13 +19,10 @@ class OnCall:
 
     def leave(self, who, between=None):
         """Go off call if both are on call."""
-        if self.ensure:
-            both = all([cell.ensure() for cell in self.cells])
-        else:
-            both = all([cell.deref() for cell in self.cells])
+        seen = [cell.ensure() if self.ensure else cell.deref() for cell in self.cells]
         if between is not None:
             between()
-        if both:
+        if all(seen):
             put(self.cells[who], False)
 
     def on_call(self):
