@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from atomos.reference import ARef
 from atomos.stm import _solo
 from atomos.stm._cell import Version
-from atomos.stm._clock import clock
+from atomos.stm._clock import clock, release, taken
 from atomos.stm._fitness import refuse_uncallable
 from atomos.stm._owner import current
 from atomos.stm._publish import publish
@@ -21,7 +21,6 @@ __all__ = ["ARef", "Atom"]
 
 T = TypeVar("T")
 _current = current.get
-_lock = clock.lock
 
 
 class Atom(ARef[T]):
@@ -78,7 +77,7 @@ class Atom(ARef[T]):
         """
         if _current() is None:
             version = self._newest
-            if version.number > 0:
+            if version.number:
                 return version.value
         return _solo.read(self)
 
@@ -127,22 +126,26 @@ class Atom(ARef[T]):
                 new.number = 0
                 new.older = old
                 new.owner = NOBODY
-                with _lock:
-                    c = clock
-                    if (
-                        self._newest is old
-                        and self._holder is None
-                        and seen >= c.fresh
-                        and not c.observed
-                        and old.older is None
-                        and self._history is None
-                        and c.pending is None
-                    ):
-                        self._newest = c.pending = new
-                        new.number = seen = c.now + 1  # the commit point
-                        c.now = seen
-                        c.pending = new.older = None
-                        return value
+                for _ in taken:
+                    try:
+                        c = clock
+                        if (
+                            self._newest is old
+                            and self._holder is None
+                            and seen >= c.fresh
+                            and not c.observed
+                            and old.older is None
+                            and self._history is None
+                            and c.pending is None
+                        ):
+                            self._newest = c.pending = new
+                            new.number = seen = c.now + 1  # the commit point
+                            c.now = seen
+                            c.pending = new.older = None
+                            return value
+                    finally:
+                        release()
+                    break
                 if publish(self, old, value):
                     return value
         refuse_uncallable(fn, "swap")

@@ -142,15 +142,20 @@ class Snapshot:
         self._context.run(self._steps.close)
 
 
+def _waits(job):
+    frame = sys._current_frames().get(job.thread.ident)
+    return frame is not None and frame.f_code.co_name == "wait_for"
+
+
+def done_or_blocked(job):
+    """Wait until `job` has ended, or sleeps in the engine, waiting for somebody."""
+    until(lambda: not job.thread.is_alive() or _waits(job))
+
+
 def blocked(job):
     """Wait until the thread of `job` sleeps in the engine, waiting for somebody."""
-    end = monotonic() + PATIENCE
-    while monotonic() < end:
-        frame = sys._current_frames().get(job.thread.ident)
-        if frame is not None and frame.f_code.co_name == "wait_for":
-            return
-        assert job.thread.is_alive(), f"{job.thread.name} does not wait for anybody"
-    raise AssertionError(f"{job.thread.name} does not wait for anybody")
+    done_or_blocked(job)
+    assert job.thread.is_alive(), f"{job.thread.name} does not wait for anybody"
 
 
 def until(holds):

@@ -1,10 +1,10 @@
-"""An exception from outside, at each point where the interpreter may raise one.
+"""Something happens at each point where the interpreter may turn to others.
 
-`PyThreadState_SetAsyncExc` and signal handlers raise where the interpreter looks
-for such things: when a function is entered, after a call of a C function, and
-when a loop goes round. `interrupted_at_each_point` runs a scenario again and
-again, and has it raise `Interrupted` at the first such point inside of atomos,
-then at the second one, and so on.
+`PyThreadState_SetAsyncExc` and signal handlers come in, and threads switch,
+where the interpreter looks for such things: when a function is entered, after a
+call of a C function, and when a loop goes round. A scenario is run again and
+again: the first time something happens at the first such point inside of
+atomos, then at the second one, and so on.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from __future__ import annotations
 import os
 import sys
 from opcode import opname
+
+from helpers import done_or_blocked, start
 
 import atomos
 
@@ -23,13 +25,17 @@ class Interrupted(BaseException):
     """As `KeyboardInterrupt`, but nobody else raises it."""
 
 
-class _Tracer:
-    """Raises at the n-th point; counts in `seen` the points that were met."""
+class Tracer:
+    """Calls `act` at the n-th point; counts no points while not `armed`.
 
-    def __init__(self, n):
-        self._n = n
+    Attributes:
+        where: The point, once it has been met.
+    """
+
+    def __init__(self, n, act):
+        self._left = n
+        self._act = act
         self._last = {}
-        self.seen = 0
         self.armed = True
         self.where = None
 
@@ -52,9 +58,7 @@ class _Tracer:
                 name, following = opname[code[before]], opname[code[now]]
                 # 3.11 has PRECALL before CALL, and calls in the second one.
                 called = name in _CALLS and following != "CALL"
-                # JUMP_BACKWARD_NO_INTERRUPT is named so since it does not look.
-                jumped = now < before and name != "JUMP_BACKWARD_NO_INTERRUPT"
-                if called or jumped:
+                if called or now < before:
                     self._met(frame)
         elif event == "return":
             self._last.pop(key, None)
@@ -66,39 +70,85 @@ class _Tracer:
     def _met(self, frame):
         if not self.armed:
             return
-        self.seen += 1
-        if self.seen == self._n:
-            code = frame.f_code
-            self.where = f"{code.co_qualname}, line {frame.f_lineno}"
-            raise Interrupted
+        self._left -= 1
+        if self._left == 0:
+            self.where = f"{frame.f_code.co_qualname}, line {frame.f_lineno}"
+            self._act()
+
+    def run(self, fn):
+        """Run `fn` in this thread under the eyes of this tracer."""
+        before = sys.gettrace()
+        sys.settrace(self)
+        try:
+            return fn()
+        finally:
+            sys.settrace(before)
+
+
+def _interrupt():
+    raise Interrupted
+
+
+def _at_each_point(make):
+    """Have ``make(n)`` run a scenario with a tracer, until all points were met."""
+    n = 0
+    while True:
+        n += 1
+        tracer, check = make(n)
+        try:
+            check()
+        except BaseException as error:
+            error.add_note(f"at point {n}: {tracer.where}")
+            raise
+        if tracer.where is None:
+            return n - 1
 
 
 def interrupted_at_each_point(scenario, check):
-    """Run what `scenario` makes, interrupted at each of its points; `check` each.
+    """Run what ``scenario(tracer)`` makes, interrupted at each of its points.
 
-    `scenario` gets a tracer, which counts no points while its `armed` is false.
-    All runs in one thread, which lives on.
+    After each run `check` is called. All is done in one thread, which lives on.
 
     Returns:
         The number of points.
     """
-    n = 0
-    while True:
-        n += 1
-        tracer = _Tracer(n)
+
+    def make(n):
+        tracer = Tracer(n, _interrupt)
         run = scenario(tracer)
-        before = sys.gettrace()
-        sys.settrace(tracer)
         try:
-            run()
+            tracer.run(run)
         except Interrupted:
             pass
-        finally:
-            sys.settrace(before)
-        try:
-            check()
-        except BaseException as error:
-            error.add_note(f"interrupted at point {n}: {tracer.where}")
-            raise
-        if tracer.where is None:
-            return n - 1
+        return tracer, check
+
+    return _at_each_point(make)
+
+
+def preempted_at_each_point(scenario):
+    """Run one function, and at each of its points another one in another thread.
+
+    The other one runs until it ends, or waits for the first one.
+
+    Args:
+        scenario: Called for each run; returns the first function, the other
+            one, and what to call with both results.
+
+    Returns:
+        The number of points.
+    """
+
+    def make(n):
+        one, other, check = scenario()
+        jobs = []
+
+        def act():
+            jobs.append(start(other))
+            done_or_blocked(jobs[0])
+
+        tracer = Tracer(n, act)
+        result = tracer.run(one)
+        results = (result, jobs[0].join() if jobs else other())
+        return tracer, lambda: check(*results)
+
+    return _at_each_point(make)

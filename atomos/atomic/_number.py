@@ -8,7 +8,7 @@ from typing import ClassVar, TypeVar
 from atomos.atomic._reference import AtomicReference
 from atomos.stm import _solo
 from atomos.stm._cell import Version
-from atomos.stm._clock import clock
+from atomos.stm._clock import clock, release, taken
 from atomos.stm._history import trim_or_leave
 from atomos.stm._owner import current
 from atomos.stm._publish import publish
@@ -21,12 +21,6 @@ __all__ = ["AtomicNumber"]
 # `cast` would be a call.
 N = TypeVar("N", bound=float)
 _current = current.get
-_release = clock.lock.release
-
-#: Takes the clock's lock at each step of a loop. A `for` statement, like `with`,
-#: lets no signal handler run between taking the lock and the `try` that follows,
-#: and costs half as much.
-_taken = iter(clock.lock.acquire, False)
 
 
 class AtomicNumber(AtomicReference[N]):
@@ -83,7 +77,7 @@ class AtomicNumber(AtomicReference[N]):
         new.older = old
         new.owner = NOBODY
         c = clock
-        for _ in _taken:
+        for _ in taken:
             try:
                 if (
                     self._newest is old
@@ -105,7 +99,7 @@ class AtomicNumber(AtomicReference[N]):
                     c.observed = False
                     c.fresh = number
             finally:
-                _release()
+                release()
             break
         if new.number == 0:
             return self._add(delta)[1]

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from atomos.stm._cell import Cell, Version
-from atomos.stm._clock import clock
+from atomos.stm._clock import NEVER_ENDS, clock, release, taken
 from atomos.stm._history import trim_or_leave
 from atomos.stm._registry import open_points
 from atomos.stm._status import NOBODY
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["publish", "publish_pair"]
 
 T = TypeVar("T")
-_lock = clock.lock
 
 
 def publish(cell: Cell[T], old: Version[T], value: T) -> bool:
@@ -42,27 +41,37 @@ def publish(cell: Cell[T], old: Version[T], value: T) -> bool:
     new.number = 0
     new.older = old
     new.owner = NOBODY
-    with _lock:
-        if cell._newest is not old:
-            return False
-        holder = cell._holder
-        if holder is not None and holder.number == 0:
-            return False
-        left = clock.pending
-        if left is not None and left.number > clock.now:
-            clock.now = left.number
-        number = clock.now + 1
-        cell._newest = new
-        clock.pending = new
-        new.number = number  # the commit point
-        clock.now = number
-        clock.pending = None
-        if clock.observed:
-            clock.observed = False
-            clock.fresh = number
-        elif old.number >= clock.fresh and old.older is None and cell._history is None:
-            new.older = None  # no snapshot was opened since: nobody needs it
-            return True
+    for _ in taken:
+        try:
+            if cell._newest is not old:
+                return False
+            holder = cell._holder
+            if holder is not None and holder.number == 0:
+                return False
+            left = clock.pending
+            if left is not None and left.number > clock.now:
+                clock.now = left.number
+            number = clock.now + 1
+            cell._newest = new
+            clock.pending = new
+            new.number = number  # the commit point
+            clock.now = number
+            clock.pending = None
+            if clock.observed:
+                clock.observed = False
+                clock.fresh = number
+            elif (
+                old.number >= clock.fresh
+                and old.older is None
+                and cell._history is None
+            ):
+                new.older = None  # no snapshot was opened since: nobody needs it
+                return True
+        finally:
+            release()
+        break
+    else:
+        raise AssertionError(NEVER_ENDS)
     trim_or_leave(cell, new, open_points())
     return True
 
@@ -90,27 +99,33 @@ def publish_pair(one: Entry, two: Entry) -> bool:
     new.owner = NOBODY
     other_new.older = other_base
     other_new.owner = new
-    with _lock:
-        if cell._newest is not base or other._newest is not other_base:
-            return False
-        holder = cell._holder
-        if holder is not None and holder.number == 0:
-            return False
-        holder = other._holder
-        if holder is not None and holder.number == 0:
-            return False
-        c = clock
-        left = c.pending
-        if left is not None and left.number > c.now:
-            c.now = left.number
-        cell._newest = c.pending = new
-        other._newest = other_new
-        new.number = number = c.now + 1  # the commit point of both
-        c.now = number
-        c.pending = None
-        if c.observed:
-            c.observed = False
-            c.fresh = number
+    for _ in taken:
+        try:
+            if cell._newest is not base or other._newest is not other_base:
+                return False
+            holder = cell._holder
+            if holder is not None and holder.number == 0:
+                return False
+            holder = other._holder
+            if holder is not None and holder.number == 0:
+                return False
+            c = clock
+            left = c.pending
+            if left is not None and left.number > c.now:
+                c.now = left.number
+            cell._newest = c.pending = new
+            other._newest = other_new
+            new.number = number = c.now + 1  # the commit point of both
+            c.now = number
+            c.pending = None
+            if c.observed:
+                c.observed = False
+                c.fresh = number
+        finally:
+            release()
+        break
+    else:
+        raise AssertionError(NEVER_ENDS)
     other_new.number = number
     other_new.owner = None
     points = open_points()

@@ -6,6 +6,8 @@ Whoever inherits its context, but is another thread or task, is outside of it.
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
@@ -324,6 +326,44 @@ def test_two_tasks_each_in_a_reading_block():
 
     run(main())
     assert seen == [0, 0]
+
+
+FIRST_IMPORT = """
+import sys
+from atomos import Ref, atomically, dosync
+from atomos.errors import NoTransactionError
+
+assert "asyncio" not in sys.modules
+ref, seen = Ref(0), []
+
+def body():
+    import asyncio
+
+    async def main():
+        try:
+            ref.set("inside")
+        except NoTransactionError:
+            seen.append("outside")
+
+    ref.set(1)
+    asyncio.run(main())
+
+{run}
+assert seen == ["outside"], seen
+assert ref.deref() == 1, ref
+"""
+RUNS = {
+    "function": "atomically(body)",
+    "decorator": "dosync(body)()",
+    "loop": "for tx in dosync():\n    with tx:\n        body()",
+    "block": "with dosync():\n    body()",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_body_that_imports_asyncio_first(form):
+    code = FIRST_IMPORT.format(run=RUNS[form])
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("form", FORMS)
