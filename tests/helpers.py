@@ -142,20 +142,34 @@ class Snapshot:
         self._context.run(self._steps.close)
 
 
-def _waits(job):
+def _top(job):
+    """Return where the thread of `job` is: a name and an offset, None if nowhere."""
     frame = sys._current_frames().get(job.thread.ident)
-    return frame is not None and frame.f_code.co_name == "wait_for"
+    return None if frame is None else (frame.f_code.co_name, frame.f_lasti)
 
 
 def done_or_blocked(job):
-    """Wait until `job` has ended, or sleeps in the engine, waiting for somebody."""
-    until(lambda: not job.thread.is_alive() or _waits(job))
+    """Wait until `job` has ended, or waits for somebody.
+
+    Either it sleeps in the engine, or it does not move on, waiting for a lock.
+    """
+    top, same = None, 0
+    for _ in range(int(PATIENCE * 1000)):
+        job.thread.join(0.001)
+        before, top = top, _top(job)
+        same = same + 1 if top == before else 0
+        if not job.thread.is_alive() or same == 50:
+            return
+        if top is not None and top[0] == "wait_for":
+            return
+    raise AssertionError(f"{job.thread.name} neither ends nor waits")
 
 
 def blocked(job):
     """Wait until the thread of `job` sleeps in the engine, waiting for somebody."""
-    done_or_blocked(job)
-    assert job.thread.is_alive(), f"{job.thread.name} does not wait for anybody"
+    while (_top(job) or [""])[0] != "wait_for":
+        job.thread.join(0.001)
+        assert job.thread.is_alive(), f"{job.thread.name} does not wait for anybody"
 
 
 def until(holds):

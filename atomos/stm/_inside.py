@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from atomos.errors import CommuteError
 from atomos.stm._commute import TOUCHED, Commuting
-from atomos.stm._owner import Asyncio, current
+from atomos.stm._owner import current, modules
 
 if TYPE_CHECKING:
     from atomos.stm._transaction import Transaction
@@ -28,7 +28,8 @@ def inside() -> Transaction | None:
     owner = _current()
     if owner is None or owner.ident != get_ident():
         return None
-    if (owner.task or Asyncio.running_loop) and not owner.is_here():
+    # A body may be the first to import asyncio, and run a loop.
+    if "asyncio.tasks" in modules and not owner.is_here():
         return None
     if owner.running:
         return owner  # type: ignore[return-value] # nothing else is ever running

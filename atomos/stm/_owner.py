@@ -19,7 +19,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["NO_TASK", "Asyncio", "Owner", "current", "current_task"]
+__all__ = ["Asyncio", "Owner", "current", "current_task", "modules"]
+
+
+#: What has been imported; an alias, for speed.
+modules = sys.modules
 
 
 class Asyncio:
@@ -27,19 +31,11 @@ class Asyncio:
 
     Attributes of a class, and of no instance: each use of an instance by two
     threads at once costs 60 ns more on a free-threaded build, for its reference
-    count; classes have none there. The same holds for `NO_TASK`.
+    count; classes have none there.
     """
 
     running_loop: ClassVar[Callable[[], Any] | None] = None
     current_task: ClassVar[Callable[[Any], Any] | None] = None
-
-
-class NO_TASK:  # noqa: N801 - used as a value, never called
-    """The task of a block that began where no loop runs.
-
-    Unlike None it is compared at each use: a block may be the first to import
-    asyncio and to run a loop inside of it.
-    """
 
 
 def current_task() -> object | None:
@@ -52,7 +48,7 @@ def current_task() -> object | None:
     """
     running_loop = Asyncio.running_loop
     if running_loop is None:
-        if "asyncio.tasks" not in sys.modules:
+        if "asyncio.tasks" not in modules:
             return None
         running_loop = _pick_up()
         if running_loop is None:
@@ -65,8 +61,8 @@ def current_task() -> object | None:
 
 def _pick_up() -> Callable[[], Any] | None:
     """Take asyncio's functions; None while it is still being imported."""
-    events = sys.modules.get("asyncio.events")
-    tasks = sys.modules.get("asyncio.tasks")
+    events = modules.get("asyncio.events")
+    tasks = modules.get("asyncio.tasks")
     running_loop = getattr(events, "_get_running_loop", None)
     task = getattr(tasks, "current_task", None)
     if running_loop is None or task is None:
@@ -98,8 +94,7 @@ class Owner:
 
     def is_here(self) -> bool:
         """Whether the caller is the owner."""
-        task = None if self.task is NO_TASK else self.task
-        return self.ident == get_ident() and task is current_task()
+        return self.ident == get_ident() and self.task is current_task()
 
 
 #: What this context is inside of, or was when it was copied.

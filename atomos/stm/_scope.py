@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from atomos.errors import TransactionStateError
 from atomos.stm._inside import inside
-from atomos.stm._owner import NO_TASK, current
+from atomos.stm._owner import current
 from atomos.stm._registry import my_record
 from atomos.stm._runner import finish, join
 from atomos.stm._transaction import Transaction
@@ -125,8 +125,6 @@ class Scope:
             self._tx = tx
             try:
                 tx.begin()
-                if tx.task is None:
-                    tx.task = NO_TASK
                 current.set(tx)
             except BaseException:
                 self._end(tx)
