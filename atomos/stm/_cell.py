@@ -127,6 +127,9 @@ def latest(cell: Cell[T]) -> Version[T]:
         version = cell._newest
         if version.number > 0:
             return version
+        # `older` is loaded first: if the version is undecided after that, it is what
+        # the version lies on; once it is decided, a trim may put another one there.
+        older = version.older
         owner = version.owner
         if owner is None:
             continue  # it was settled in between
@@ -134,10 +137,8 @@ def latest(cell: Cell[T]) -> Version[T]:
         if number > 0:
             settle(version, number)
             return version
-        older = version.older
-        if older is not None:
+        if older is not None and version.number == 0:
             return older
-        # It was settled, and what it displaced was cut, in between.
 
 
 def pending(value: T) -> Version[T]:

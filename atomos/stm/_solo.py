@@ -46,11 +46,12 @@ def clear_way(cell: Cell[Any]) -> None:
     with _lock:
         holder = cell._holder
         if holder is None or holder.number != 0:
-            # Nobody is between linking and numbering while the lock is held.
+            # Nobody is between linking and numbering while the lock is held, but
+            # the owner of a decided version may just be settling it.
             newest = cell._newest
-            if newest.number == 0:
-                owner = newest.owner
-                if owner is not None and owner.number > 0:
+            owner = newest.owner
+            if newest.number == 0 and owner is not None:
+                if owner.number > 0:
                     newest.number = owner.number
                 elif newest.older is not None:
                     cell._newest = newest.older

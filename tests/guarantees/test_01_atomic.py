@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import random
 import sys
@@ -13,7 +14,7 @@ from helpers import (
     FORMS,
     PATIENCE,
     Attempts,
-    Parked,
+    Snapshot,
     change,
     commit,
     elsewhere,
@@ -24,7 +25,7 @@ from helpers import (
 )
 from interrupts import Interrupted, interrupted_at_each_point
 
-from atomos import Atom, Ref, atomically, dosync
+from atomos import Atom, Ref, atomically
 from atomos.errors import NoTransactionError
 
 
@@ -162,7 +163,7 @@ class Scene:
         self.tracer = tracer
         self.a = Ref(100)
         self.b = Atom(0)
-        self.parked = None
+        self.snapshot = None
 
     def transfer(self):
         change(self.a, lambda n: n - 30)
@@ -239,15 +240,16 @@ SCENARIOS = {
 }
 NOT_BLOCK = ("lost once", "escalated", "escalated, refused")
 CASES = [
-    (name, form)
+    (name, form, reader)
     for name in SCENARIOS
     for form in FORMS
+    for reader in (False, True)
     if not (form == "block" and name in NOT_BLOCK)
+    and not (form == "function" and reader)  # as the decorator
 ]
 
 
-@pytest.mark.parametrize("reader", [False, True], ids=["", "with a reader"])
-@pytest.mark.parametrize(("name", "form"), CASES)
+@pytest.mark.parametrize(("name", "form", "reader"), CASES)
 def test_an_exception_at_each_point(name, form, reader, quiet_hook):
     """Whatever point is hit: all or nothing, and nothing is left held or open."""
     scenes = []
@@ -256,20 +258,12 @@ def test_an_exception_at_each_point(name, form, reader, quiet_hook):
         scene = Scene(tracer)
         scenes.append(scene)
         if reader:
-
-            def body(park):
-                before = scene.a.deref()
-                park()
-                return before, scene.b.deref()
-
-            scene.parked = Parked(dosync(body))
-            elsewhere(commit, scene.a, 100)
+            scene.snapshot = Snapshot()
+            commit(scene.a, 100)
 
         def run():
-            try:
+            with contextlib.suppress(Refused):
                 SCENARIOS[name](scene, form)
-            except Refused:
-                pass
 
         return run
 
@@ -282,7 +276,8 @@ def test_an_exception_at_each_point(name, form, reader, quiet_hook):
             a.set(1)
         if reader:
             a._check()
-            assert scene.parked.finish() == (100, 0)
+            assert (scene.snapshot.read(a), scene.snapshot.read(b)) == (100, 0)
+            scene.snapshot.close()
         elsewhere(commit, a, 1, b, 1)
         elsewhere(transact, "block", scene.transfer)
         assert scene.read() == (-29, 31), "nothing is held"
@@ -292,6 +287,47 @@ def test_an_exception_at_each_point(name, form, reader, quiet_hook):
     # In a thread that lives on: the end of a thread repairs much.
     points = elsewhere(interrupted_at_each_point, scenario, check)
     assert points > 10
+
+
+@pytest.mark.parametrize("isolation", ["serializable", "snapshot"])
+@pytest.mark.parametrize("form", FORMS)
+def test_an_exception_that_the_body_swallows(form, isolation, quiet_hook):
+    """It does what was cut short again, and goes on: the commit is whole."""
+    scenes = []
+
+    def scenario(tracer):
+        scene = Scene(tracer)
+        scenes.append(scene)
+        scene.snapshot = Snapshot()
+        commit(scene.a, 100)
+        steps = [
+            lambda: scene.b.deref(),
+            lambda: put(scene.a, 70),
+            lambda: scene.a.commute(lambda n: n),
+            lambda: put(scene.b, 30),
+            lambda: scene.a.ensure(),
+        ]
+
+        def body():
+            for step in steps:
+                try:
+                    step()
+                except Interrupted:
+                    step()
+
+        return lambda: transact(form, body, isolation=isolation)
+
+    def check():
+        scene = scenes.pop()
+        assert atomically(scene.read) in ((100, 0), (70, 30))
+        scene.snapshot.close()
+        elsewhere(commit, scene.a, 1, scene.b, 1)
+        elsewhere(transact, "block", scene.transfer)
+        assert scene.read() == (-29, 31), "nothing is held"
+        scene.a._check()
+        assert scene.a.history_count == 0, "no snapshot is left open"
+
+    assert elsewhere(interrupted_at_each_point, scenario, check) > 10
 
 
 @pytest.mark.parametrize("call", ["swap", "reset", "compare_and_set", "swap_vals"])

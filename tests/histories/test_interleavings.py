@@ -103,6 +103,10 @@ BODIES = [
 ]
 
 
+#: Those that come in between, one of each kind.
+OTHERS = ["transfer_back", "skew_yx", "skew_ba", "commuted", "read_backwards", "alone"]
+
+
 def run(cells, name, form, **options):
     body = getattr(cells, name)
     return body() if name == "alone" else transact(form, body, **options)
@@ -146,28 +150,27 @@ def explore(one, form, other, other_form, watched=False):
 
 @pytest.mark.parametrize("one", BODIES)
 def test_functions(one):
-    for other in BODIES:
+    for other in OTHERS:
         assert explore(one, "decorator", other, "function") > 1
 
 
 @pytest.mark.parametrize("watched", [False, True], ids=["", "with validators"])
 @pytest.mark.parametrize(
     ("form", "other_form"),
-    [("block", "decorator"), ("decorator", "block"), ("block", "block"), ("loop", "loop")],
+    [
+        ("block", "decorator"),
+        ("decorator", "block"),
+        ("block", "block"),
+        ("loop", "loop"),
+    ],
 )
 def test_forms(form, other_form, watched):
     pairs = [
         ("transfer", "transfer_back"),
-        ("transfer", "skew_ab"),
         ("skew_xy", "skew_yx"),
-        ("skew_ab", "skew_ba"),
         ("mixed", "alone"),
         ("alone", "mixed"),
-        ("commuted", "commuted_and_read"),
         ("commuted_and_read", "transfer"),
-        ("blind", "blind_back"),
-        ("blind", "read_backwards"),
-        ("read", "transfer_back"),
         ("written_then_read", "blind"),
     ]
     for one, other in pairs:
@@ -177,9 +180,9 @@ def test_forms(form, other_form, watched):
 
 def test_snapshot_loses_no_update():
     """With snapshot write skew is allowed, and nothing else."""
-    both = {"transfer", "transfer_back", "mixed", "blind", "blind_back", "read"}
-    for one in sorted(both):
-        for other in sorted(both):
+    names = ["transfer", "mixed", "blind", "read"]
+    for one in names:
+        for other in names:
             allowed = serial_outcomes(one, other)
 
             def scenario(one=one, other=other, allowed=allowed):
