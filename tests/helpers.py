@@ -17,6 +17,9 @@ from atomos import Atom, Ref, atomically, dosync
 #: Seconds until a wait is given up. Only a failing test waits that long.
 PATIENCE = 30.0
 
+#: Threads run one at a time.
+GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+
 CELLS = {"ref": Ref, "atom": Atom}
 #: The forms that run their body again, and the one that does not.
 RERUN_FORMS = ("decorator", "function", "loop")
@@ -113,9 +116,13 @@ class Parked:
             self._parked.set()
             wait(self._go)
 
+    def go_on(self):
+        """Let it go on."""
+        self._go.set()
+
     def finish(self):
         """Let it go on; return its result."""
-        self._go.set()
+        self.go_on()
         return self._job.join()
 
 

@@ -19,6 +19,8 @@ import atomos
 
 _HERE = os.path.dirname(atomos.__file__)
 _CALLS = ("CALL", "PRECALL", "CALL_KW", "CALL_FUNCTION_EX")
+#: A jump back at which the interpreter does not look for such things.
+_SILENT = "JUMP_BACKWARD_NO_INTERRUPT"
 
 
 class Interrupted(BaseException):
@@ -58,7 +60,7 @@ class Tracer:
                 name, following = opname[code[before]], opname[code[now]]
                 # 3.11 has PRECALL before CALL, and calls in the second one.
                 called = name in _CALLS and following != "CALL"
-                if called or now < before:
+                if called or (now < before and name != _SILENT):
                     self._met(frame)
         elif event == "return":
             self._last.pop(key, None)

@@ -146,7 +146,6 @@ class RetryBlock(Scope):
             self._end(tx)
             if loop.done:
                 loop.latest = None  # they point at each other
-        tx.lost_to = tx.doomed
         notify(changes)
         return True
 

@@ -74,6 +74,9 @@ def run(
         except (Restart, Exception):
             if tx.doomed is None:
                 raise
+            # Falling through would jump back to the code of the `finally`, and on
+            # 3.12 an asynchronous exception can hit that jump, outside of both.
+            continue
         finally:
             # Plain stores first: an asynchronous exception may hit the call.
             tx.running = False
@@ -83,7 +86,6 @@ def run(
             if entered:
                 _set_current(before)
             finish(tx)
-        tx.lost_to = tx.doomed
     if changes:
         notify(changes)
     return value

@@ -106,7 +106,8 @@ class Transaction(Run):
         self.attempts = 0
 
     def _clear(self) -> None:
-        """Forget what the last attempt has touched."""
+        """Forget what the last attempt has touched, but not what it lost to."""
+        self.lost_to = self.doomed
         self.status = self.stale = self.doomed = None
         self.holding = self.commutes = False
         self.touched = {}

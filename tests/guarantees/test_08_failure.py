@@ -14,6 +14,7 @@ import pytest
 from helpers import (
     CELLS,
     FORMS,
+    GIL,
     RERUN_FORMS,
     Attempts,
     Parked,
@@ -459,15 +460,18 @@ def test_a_generator_dropped_by_another_thread(form, how):
         park()
         with pytest.raises(NoTransactionError):
             ref.set(1)
-        return atomically(ref.deref)
+        until(lambda: ref.deref() == 9)
 
     parked = Parked(run)
     if how == "close":
         kept[0].close()
     kept.clear()
-    waiting = start(commit, ref, 9)
-    waiting.join()
-    assert parked.finish() == 9
+    if how == "drop" and not GIL:
+        # The interpreter leaves an object to the thread that made it, to be ended
+        # when that runs next.
+        parked.go_on()
+    start(commit, ref, 9).join()
+    parked.finish()
 
 
 @pytest.mark.parametrize("form", ["loop", "block"])
