@@ -75,7 +75,8 @@ class Atom(ARef[T]):
             >>> Atom(7).deref()
             7
         """
-        if _current() is None:
+        seat = _current()
+        if seat is None or seat.tx is None:
             version = self._newest
             if version.number:
                 return version.value
@@ -105,7 +106,8 @@ class Atom(ARef[T]):
             >>> Atom(7).swap(max, 9)
             9
         """
-        if _current() is None and self._extras is None:
+        seat = _current()
+        if (seat is None or seat.tx is None) and self._extras is None:
             old = self._newest
             seen = old.number
             if seen > 0:
@@ -131,6 +133,7 @@ class Atom(ARef[T]):
                         c = clock
                         if (
                             self._newest is old
+                            and self._extras is None  # type: ignore[redundant-expr] # `fn` may set it
                             and self._holder is None
                             and seen >= c.fresh
                             and not c.observed
@@ -146,7 +149,10 @@ class Atom(ARef[T]):
                     finally:
                         release()
                     break
-                if publish(self, old, value):
+                if (
+                    self._extras is None  # type: ignore[redundant-expr] # as above
+                    and publish(self, old, value)
+                ):
                     return value
         refuse_uncallable(fn, "swap")
         return _solo.update(self, fn, args, kwargs)[1]

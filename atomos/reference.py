@@ -116,9 +116,7 @@ class ARef(Cell[T]):
 
     # Watches
 
-    def add_watch(
-        self, key: Hashable, fn: Callable[[Any, Any, T, T], object], /
-    ) -> None:
+    def add_watch(self, key: Hashable, fn: Callable[[Any, Any, T, T], object]) -> None:
         """Have `fn` called after each commit that wrote this reference.
 
         Called as ``fn(key, ref, old, new)``, outside of the transaction and of
@@ -149,7 +147,7 @@ class ARef(Cell[T]):
                     extras.watches = after
                     return
 
-    def remove_watch(self, key: Hashable, /) -> None:
+    def remove_watch(self, key: Hashable) -> None:
         """Remove the watch with `key`; nothing happens if there is none.
 
         Cost: O(watches).

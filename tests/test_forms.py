@@ -26,8 +26,10 @@ from atomos import Atom, Ref, atomically, dosync
 from atomos.errors import (
     NoTransactionError,
     ReadOnlyError,
+    TransactionAborted,
     TransactionStateError,
     TransactionTimeout,
+    ValidationError,
 )
 
 
@@ -821,3 +823,52 @@ def test_repr_of_a_cell_in_a_transaction_shows_what_is_committed(form, kind):
     assert "0" in shown
     assert "1" in repr(cell)
     assert "balance" in repr(cell)
+
+
+@pytest.mark.parametrize("how", ["validator", "commute", "max_attempts"])
+def test_a_loop_ends_with_an_error_that_is_caught_inside(how):
+    ref, rounds = Ref(0), []
+    if how == "validator":
+        ref.set_validator(lambda value: value >= 0)
+    options = {"max_attempts": 1} if how == "max_attempts" else {}
+    for tx in dosync(**options):
+        rounds.append(1)
+        assert len(rounds) < 5, "it goes on for ever"
+        try:
+            with tx:
+                if how == "validator":
+                    ref.set(-1)
+                elif how == "commute":
+                    ref.commute(lambda value: 1 // value)
+                else:
+                    ref.deref()
+                    elsewhere(commit, ref, len(rounds))
+                    ref.set(-1)
+        except (ValidationError, ZeroDivisionError, TransactionAborted):
+            pass
+    assert len(rounds) == (2 if how == "max_attempts" else 1)
+
+
+def test_a_part_that_outlives_its_transaction_says_so():
+    ref = Ref(0)
+
+    def block(value):
+        with dosync():
+            ref.set(value)
+            yield
+
+    outer, inner = block(1), block(2)
+    next(outer)
+    next(inner)
+    assert next(outer, "ended") == "ended"
+    with pytest.raises(TransactionStateError, match="of which it was a part"):
+        next(inner)
+    assert ref.deref() == 2
+
+
+def test_an_equality_of_its_own_is_refused():
+    with pytest.raises(TypeError, match="identity"):
+
+        class Equal(Ref):
+            def __eq__(self, other):
+                return True

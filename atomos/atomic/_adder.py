@@ -29,7 +29,8 @@ _current = current.get
 
 def _merge(cell: Cell[T], fn: Callable[[T, T], T], x: T) -> None:
     """Set `cell` to ``fn(value, x)``; inside a transaction, when it commits."""
-    if _current() is None:
+    seat = _current()
+    if seat is None or seat.tx is None:
         old = cell._newest
         if old.number > 0 and publish(cell, old, fn(old.value, x)):
             return
@@ -226,6 +227,12 @@ class LongAccumulator(Cell[T], Generic[T]):
     def __repr__(self) -> str:
         """Show the latest committed value."""
         return f"{type(self).__name__}({latest(self).value!r})"
+
+    def __int__(self) -> int:
+        return int(self.get())  # type: ignore[call-overload, no-any-return] # or raises
+
+    def __float__(self) -> float:
+        return float(self.get())  # type: ignore[arg-type] # or raises
 
     def accumulate(self, x: T) -> None:
         """Set the value to ``fn(value, x)``.

@@ -12,7 +12,7 @@ from atomos.stm._clock import clock, release, taken
 from atomos.stm._history import trim_or_leave
 from atomos.stm._owner import current
 from atomos.stm._publish import publish
-from atomos.stm._registry import open_points
+from atomos.stm._registry import my_record, open_points
 from atomos.stm._status import NOBODY
 
 __all__ = ["AtomicNumber"]
@@ -59,7 +59,8 @@ class AtomicNumber(AtomicReference[N]):
             >>> AtomicInteger(3).add_and_get(2)
             5
         """
-        if _current() is not None:
+        seat = _current()
+        if seat is not None and seat.tx is not None:
             return self._add(delta)[1]
         old = self._newest
         seen = old.number
@@ -104,12 +105,13 @@ class AtomicNumber(AtomicReference[N]):
         if new.number == 0:
             return self._add(delta)[1]
         # A snapshot was opened since the last commit; it may need `old`.
-        trim_or_leave(self, new, open_points())
+        trim_or_leave(self, new, open_points(my_record()))
         return value
 
     def _add(self, delta: N) -> tuple[N, N]:
         """Add `delta` in any case; return the values before and after."""
-        if _current() is None:
+        seat = _current()
+        if seat is None or seat.tx is None:
             old = self._newest
             if old.number > 0:
                 before = old.value

@@ -93,7 +93,8 @@ class AtomicReference(Cell[T]):
             >>> AtomicReference("a").get()
             'a'
         """
-        if _current() is None:
+        seat = _current()
+        if seat is None or seat.tx is None:
             version = self._newest
             if version.number:
                 return version.value

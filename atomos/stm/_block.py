@@ -15,7 +15,6 @@ from atomos.errors import TransactionStateError
 from atomos.stm._callsite import check_enter, check_exit
 from atomos.stm._commit import commit
 from atomos.stm._footprint import Restart
-from atomos.stm._owner import current
 from atomos.stm._registry import my_record
 from atomos.stm._run import Options
 from atomos.stm._runner import notify
@@ -68,8 +67,7 @@ class PlainBlock(Scope):
         changes: list[Change] = []
         try:
             if kind is None and not self._joined:
-                tx.running = False
-                current.set(self._before)
+                self._get_up(tx)
                 changes = commit(tx)
         finally:
             self._end(tx)
@@ -100,7 +98,11 @@ class RetryBlock(Scope):
             loop.tx.start(loop.options, label, my_record(), rerunnable=True)
         else:
             loop.tx.thread = my_record()
-        self._start(loop.tx, loop.options)
+        try:
+            self._start(loop.tx, loop.options)
+        except BaseException:
+            loop.done = True
+            raise
         return self
 
     if TYPE_CHECKING:
@@ -124,27 +126,30 @@ class RetryBlock(Scope):
             loop.done = True
             return False
         changes: list[Change] = []
+        again = False
         try:
             if kind is None or (tx.doomed is not None and not self._joined):
                 check_exit(frame, loop.site)
             if self._joined:
-                loop.done = True
                 return False
             if kind is None:
-                tx.running = False
-                current.set(self._before)
+                self._get_up(tx)
                 if tx.doomed is None:
                     changes = commit(tx)
-                    loop.done = True
+                else:
+                    again = True
             elif tx.doomed is None or not issubclass(kind, (Exception, Restart)):
-                loop.done = True
                 return False
+            else:
+                again = True
         except Restart:
             if tx.doomed is None:
                 raise
+            again = True
         finally:
             self._end(tx)
-            if loop.done:
+            if not again:
+                loop.done = True
                 loop.latest = None  # they point at each other
         notify(changes)
         return True

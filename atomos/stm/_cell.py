@@ -29,6 +29,8 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from atomos.stm._clock import INITIAL
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from atomos.stm._clock import Numbered
     from atomos.stm._history import History
     from atomos.stm._status import NOBODY, Status
@@ -69,16 +71,40 @@ class Cell(Generic[T]):
             one holds nothing. Written only under `clock.lock`.
         _history: What open snapshots need beyond the chain that hangs off
             `_newest`; None until first needed. See `_history`.
+        _kept_for: The open points for which the old versions were trimmed last;
+            None if not known. A hint, written by whoever trims.
         _extras: What only some cells have (name, validator, watches ...); None
             until first needed. The engine looks only whether it is there.
     """
 
-    __slots__ = ("__weakref__", "_extras", "_history", "_holder", "_newest")
+    __slots__ = (
+        "__weakref__",
+        "_extras",
+        "_history",
+        "_holder",
+        "_kept_for",
+        "_newest",
+    )
 
     _newest: Version[T]
     _holder: Status | None
     _history: History | None
+    _kept_for: Sequence[int] | None
     _extras: Any
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse another equality: transactions tell cells apart by identity.
+
+        Raises:
+            TypeError: The class defines ``__eq__`` or ``__hash__``.
+        """
+        super().__init_subclass__(**kwargs)
+        if cls.__eq__ is not object.__eq__ or cls.__hash__ is not object.__hash__:
+            msg = (
+                f"{cls.__name__} defines __eq__ or __hash__, but a ref is one shared "
+                "location, told apart by identity: compare the values instead"
+            )
+            raise TypeError(msg)
 
     def __init__(self, value: T) -> None:
         """Start with `value`, which every snapshot sees, open ones too."""
@@ -89,7 +115,7 @@ class Cell(Generic[T]):
         version.owner = None
         self._newest = version
         self._holder = None
-        self._history = None
+        self._history = self._kept_for = None
         self._extras = None
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:

@@ -37,16 +37,15 @@ from atomos.errors import TransactionStateError
 from atomos.stm._cell import Cell, Version, latest, pending
 from atomos.stm._clock import clock, commit_point, read_point
 from atomos.stm._commute import compute
-from atomos.stm._footprint import Lost
+from atomos.stm._footprint import Lost, Write
 from atomos.stm._history import trim_or_leave
 from atomos.stm._hold import hold
-from atomos.stm._publish import publish_pair
+from atomos.stm._publish import publish_one, publish_two
 from atomos.stm._queue import turn
-from atomos.stm._registry import open_points
+from atomos.stm._registry import close_snapshot, open_points
 from atomos.stm._status import abort, settle_waiters, undecided, wait_for
 
 if TYPE_CHECKING:
-    from atomos.stm._footprint import Entry
     from atomos.stm._status import Status
     from atomos.stm._transaction import Transaction
 
@@ -57,6 +56,8 @@ ROUNDS = 4
 
 _lock = clock.lock
 
+#: A cell that was read, and the version seen.
+Read = tuple[Cell[Any], Version[Any]]
 #: A cell with extras that a commit has changed, its old and its new value.
 Change = tuple[Cell[Any], Any, Any]
 
@@ -77,22 +78,25 @@ def commit(tx: Transaction) -> list[Change]:
     Cost: O(read set + write set); two locks for each cell written, one more
     for the commit point.
     """
-    entries = tx.writes
-    if not entries:
+    written = len(tx.writes)
+    if written == 0:
         return []
-    if (
-        len(entries) == 2 == len(tx.touched)
-        and not tx.holding
-        and publish_pair(entries[0], entries[1])
-    ):
-        return []
+    if not tx.fresh:
+        close_snapshot(tx, tx.thread)  # what this displaces is not kept for itself
+    if len(tx.view) == written <= 2 and not tx.holding:
+        if written == 1:
+            if publish_one(tx):
+                return []
+        elif publish_two(tx):
+            return []
+    entries = [Write(cell, tx.view[cell]) for cell in tx.writes]
     for entry in entries:
-        if entry.cell._extras is not None and entry.new is not None:
+        if entry.new is not None and entry.cell._extras is not None:
             entry.cell._admit(entry.new.value)
     if tx.holding:
         _commit_held(tx, entries)
     else:
-        reads = _to_validate(tx) if len(tx.touched) > len(entries) else []
+        reads = _to_validate(tx)
         for _ in range(ROUNDS):
             if _commit_freely(tx, entries, reads):
                 break
@@ -102,29 +106,27 @@ def commit(tx: Transaction) -> list[Change]:
     assert status is not None
     if status.waiters is not None:
         settle_waiters(status)
-    return _settle(entries, status.number)
+    return _settle(tx, entries, status.number)
 
 
-def _to_validate(tx: Transaction) -> list[Entry]:
-    """Return the entries whose value must still be newest at the commit."""
-    return [
-        entry
-        for entry in tx.touched.values()
-        if entry.new is None
-        and entry.calls is None
-        and entry.seen is not None
-        and (tx.serializable or entry.ensured)
-    ]
+def _to_validate(tx: Transaction) -> list[Read]:
+    """Return what was read and not written, and must be newest at the commit."""
+    if tx.serializable:
+        if len(tx.view) == len(tx.writes):
+            return []
+        return [item for item in tx.view.items() if item[1].number > 0]
+    if tx.ensured is None:
+        return []
+    return [(cell, v) for cell in tx.ensured if (v := tx.view[cell]).number > 0]
 
 
-def _commit_freely(tx: Transaction, entries: list[Entry], reads: list[Entry]) -> bool:
+def _commit_freely(tx: Transaction, entries: list[Write], reads: list[Read]) -> bool:
     """Try to commit without ever waiting while holding.
 
     Returns:
         False when it was driven back: it holds nothing now.
     """
-    if tx.commutes:
-        _compute_commutes(entries)
+    _compute_commutes(entries)
     status = tx.status = undecided(tx.thread, tx.label)
     for entry in entries:
         cell = entry.cell
@@ -159,7 +161,7 @@ def _commit_freely(tx: Transaction, entries: list[Entry], reads: list[Entry]) ->
     return False
 
 
-def _accept(tx: Transaction, entry: Entry, base: Version[Any]) -> bool:
+def _accept(tx: Transaction, entry: Write, base: Version[Any]) -> bool:
     """Whether the new version of a held entry may lie on top of `base`.
 
     Returns:
@@ -178,7 +180,7 @@ def _accept(tx: Transaction, entry: Entry, base: Version[Any]) -> bool:
     return True
 
 
-def _link(entries: list[Entry], status: Status) -> list[Version[Any]]:
+def _link(entries: list[Write], status: Status) -> list[Version[Any]]:
     """Make the new versions visible, undecided; all cells are held.
 
     Returns:
@@ -197,14 +199,14 @@ def _link(entries: list[Entry], status: Status) -> list[Version[Any]]:
     return left
 
 
-def _unlink(entries: list[Entry]) -> None:
+def _unlink(entries: list[Write]) -> None:
     """Take back what `_link` did; all cells are still held."""
     for entry in entries:
         assert entry.base is not None
         entry.cell._newest = entry.base
 
 
-def _compute_commutes(entries: list[Entry]) -> None:
+def _compute_commutes(entries: list[Write]) -> None:
     """Compute each commute anew whose cell has a newer version by now."""
     for entry in entries:
         if entry.calls is not None:
@@ -216,20 +218,20 @@ def _compute_commutes(entries: list[Entry]) -> None:
                 entry.new, entry.base = new, base
 
 
-def _changed(reads: list[Entry]) -> Cell[Any] | None:
+def _changed(reads: list[Read]) -> Cell[Any] | None:
     """Return the first cell that has changed since it was read, if any."""
-    for entry in reads:
-        if latest(entry.cell) is not entry.seen:
-            return entry.cell
+    for cell, seen in reads:
+        if latest(cell) is not seen:
+            return cell
     return None
 
 
-def _commit_in_turn(tx: Transaction, entries: list[Entry], reads: list[Entry]) -> None:
+def _commit_in_turn(tx: Transaction, entries: list[Write], reads: list[Read]) -> None:
     """Commit as a plain block does, waiting while holding."""
     status = tx.status = undecided(tx.thread, tx.label)
     turn(status, tx)
-    for entry in (*entries, *reads):
-        hold(entry.cell, status, tx)
+    for cell in [entry.cell for entry in entries] + [cell for cell, _ in reads]:
+        hold(cell, status, tx)
     _compute_commutes(entries)
     changed = _changed(reads)
     if changed is not None:
@@ -237,7 +239,7 @@ def _commit_in_turn(tx: Transaction, entries: list[Entry], reads: list[Entry]) -
     _commit_held(tx, entries)
 
 
-def _commit_held(tx: Transaction, entries: list[Entry]) -> None:
+def _commit_held(tx: Transaction, entries: list[Write]) -> None:
     """Commit where all that must not change is held."""
     status = tx.status
     assert status is not None
@@ -252,14 +254,10 @@ def _commit_held(tx: Transaction, entries: list[Entry]) -> None:
         raise TransactionStateError(msg)
 
 
-def _settle(entries: list[Entry], number: int) -> list[Change]:
-    """Number the new versions, trim what was displaced, return the changes.
-
-    The displaced version is needed by nobody if no snapshot was opened since
-    `fresh`, and it is not older than that (see `_clock`).
-    """
+def _settle(tx: Transaction, entries: list[Write], number: int) -> list[Change]:
+    """Number the new versions, trim what was displaced, return the changes."""
     changes: list[Change] = []
-    points: list[int] | None = None
+    points = open_points(tx.thread)
     for entry in entries:
         cell, new, base = entry.cell, entry.new, entry.base
         assert new is not None
@@ -268,14 +266,8 @@ def _settle(entries: list[Entry], number: int) -> list[Change]:
         new.owner = None
         if cell._extras is not None:
             changes.append((cell, base.value, new.value))
-        if base.number < clock.fresh or clock.observed:
-            if points is None:
-                points = open_points()
-            if points:
-                trim_or_leave(cell, new, points)
-                continue
-        if base.older is not None or cell._history is not None:
-            trim_or_leave(cell, new, ())
+        if points or base.older is not None or cell._history is not None:
+            trim_or_leave(cell, new, points)
         else:
             new.older = None
     return changes

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from atomos.stm._owner import Owner, current
+from atomos.stm._owner import Owner, current, take_seat
 
 __all__ = ["TOUCHED", "Call", "Commuting", "compute"]
 
@@ -42,11 +42,14 @@ def compute(value: T, calls: Iterable[Call]) -> T:
     sentinel = Commuting()
     sentinel.own()
     sentinel.running = False
-    before = current.get()
+    seat = current.get()
+    if seat is None or seat.thread.ident != sentinel.ident:
+        seat = take_seat()
+    before = seat.tx
     try:
-        current.set(sentinel)
+        seat.tx = sentinel
         for fn, args, kwargs in calls:
             value = fn(value, *args, **kwargs)
     finally:
-        current.set(before)
+        seat.tx = before
     return value

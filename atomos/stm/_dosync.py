@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
 from atomos.stm._block import PlainBlock, RetryLoop
 from atomos.stm._callsite import loop_site
 from atomos.stm._fitness import refuse_unfit
-from atomos.stm._run import Options, make_options
-from atomos.stm._runner import run
+from atomos.stm._run import DEFAULT, make_options
+from atomos.stm._runner import transactional
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from atomos.stm._block import RetryBlock
+    from atomos.stm._run import Options
 
 __all__ = ["Dosync", "atomically", "dosync"]
 
@@ -59,20 +60,12 @@ class Dosync(PlainBlock):
 def _decorate(options: Options, fn: Callable[P, R]) -> Callable[P, R]:
     refuse_unfit(fn, "@dosync")
     label = options.name or _name_of(fn)
-
-    @wraps(fn)
-    def transaction(*args: P.args, **kwargs: P.kwargs) -> R:
-        return run(options, label, fn, args, kwargs)
-
-    return transaction
+    return wraps(fn)(transactional(options, label, fn))
 
 
 def _name_of(fn: object) -> str:
     name: str = getattr(fn, "__qualname__", "a function")
     return name
-
-
-_DEFAULT = Options()
 
 
 @overload
@@ -145,10 +138,10 @@ def dosync(
     options = make_options(isolation, read_only, timeout, max_attempts, name)
     if fn is None:
         return Dosync(options)
-    if options != _DEFAULT:
+    if options != DEFAULT:
         msg = "dosync takes a function or options, not both: use @dosync(...) above it"
         raise TypeError(msg)
-    return _decorate(_DEFAULT, fn)
+    return _decorate(DEFAULT, fn)
 
 
 def atomically(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -175,4 +168,4 @@ def atomically(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         1
     """
     refuse_unfit(fn, "atomically")
-    return run(_DEFAULT, _name_of(fn), fn, args, kwargs)
+    return transactional(DEFAULT, _name_of(fn), fn)(*args, **kwargs)

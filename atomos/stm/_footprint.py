@@ -1,4 +1,4 @@
-"""What an attempt has touched, and how it is lost."""
+"""What an attempt is about to write, and how it is lost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from atomos.stm._cell import Cell, Version
     from atomos.stm._commute import Call
 
-__all__ = ["Entry", "Lost", "Restart"]
+__all__ = ["COMMUTED", "Lost", "Restart", "Write"]
 
 
 class Restart(BaseException):
@@ -27,23 +27,31 @@ class Lost:
     HISTORY = "the version of {} that this snapshot needs was dropped by max_history"
 
 
-class Entry:
-    """What an attempt knows of one cell. Made without `__init__`, for speed.
+#: The number of a version that stands for commutes: its value is their list.
+COMMUTED = -2
+
+
+class Write:
+    """What a commit knows of one cell that it writes.
 
     Attributes:
         cell: The cell.
-        seen: The version read first; None if never read.
-        new: The version to be committed; None if not written.
-        base: The version that `new` displaces; set while committing.
-        calls: Commutes to compute at the commit, in order; None if none.
-        ensured: Named by `ensure`, so validated at every isolation.
+        seen: The version that the attempt read; None if it wrote without reading.
+        new: The version to be committed; None until a commute is computed.
+        base: The version that `new` displaces; None until it is known.
+        calls: Commutes to compute, in order; None if none.
     """
 
-    __slots__ = ("base", "calls", "cell", "ensured", "new", "seen")
+    __slots__ = ("base", "calls", "cell", "new", "seen")
 
-    cell: Cell[Any]
-    seen: Version[Any] | None
-    new: Version[Any] | None
-    base: Version[Any] | None
-    calls: list[Call] | None
-    ensured: bool
+    def __init__(self, cell: Cell[Any], new: Version[Any]) -> None:
+        """Take over what the attempt has noted in `new`."""
+        self.cell = cell
+        self.seen = new.older
+        self.base: Version[Any] | None = None
+        self.new: Version[Any] | None = None
+        self.calls: list[Call] | None = None
+        if new.number == COMMUTED:
+            self.calls = new.value
+        else:
+            self.new = new

@@ -21,13 +21,14 @@ was left in the middle of a change is built anew from its dict part.
 from __future__ import annotations
 
 from _thread import allocate_lock, get_ident
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sortedcontainers import SortedDict
 
 from atomos.errors import WouldDeadlockError
 from atomos.stm._cell import Cell, Version, latest
-from atomos.stm._registry import open_points
+from atomos.stm._registry import my_record, open_points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,8 @@ T = TypeVar("T")
 
 #: How many old versions hang off the newest one before the SortedDict is made.
 CHAIN = 32
+#: How many old versions are trimmed without the guard of the cell.
+SHORT = 8
 
 
 class History:
@@ -130,11 +133,8 @@ def _guard(cell: Cell[Any]) -> Guard:
 
 
 def needed(number: int, following: int, points: Sequence[int]) -> bool:
-    """Whether a read point lies at or after `number` and before `following`."""
-    for point in points:  # noqa: SIM110 - any() with a generator costs 3 times this
-        if number <= point < following:
-            return True
-    return False
+    """Whether one of `points`, in order, lies from `number` to before `following`."""
+    return bisect_left(points, number) < bisect_left(points, following)
 
 
 def trim(cell: Cell[T], newest: Version[T], points: Sequence[int]) -> None:
@@ -143,20 +143,51 @@ def trim(cell: Cell[T], newest: Version[T], points: Sequence[int]) -> None:
     Args:
         cell: Any cell.
         newest: A version committed on it.
-        points: Read points of all open snapshots, taken after `newest` was
-            seen committed: a snapshot opened later needs nothing older.
+        points: Read points of all open snapshots, in order, taken after `newest`
+            was seen committed: a snapshot opened later needs nothing older.
 
     Raises:
         WouldDeadlockError: Called again from within itself by one thread.
 
-    Cost: O(1) without history, else O((p + h) log h).
+    Cost: O(1) where the same snapshots are open as last time; O(h log p) for h
+        old versions up to `SHORT`, else O((p + h) log h).
     """
     older = newest.older
-    deep = cell._history is not None or (older is not None and older.older is not None)
-    if deep or cell._extras is not None:
+    if older is None:
+        if cell._history is not None:
+            trim_deep(cell)
+        return
+    if points and older.number > points[-1] and cell._kept_for is points:
+        newest.older = older.older  # all below are needed, as they were
+        return
+    length, version = 1, older.older
+    while version is not None and length <= SHORT:
+        length, version = length + 1, version.older
+    if length > SHORT or cell._history is not None or cell._extras is not None:
+        cell._kept_for = None
         trim_deep(cell)
-    elif older is not None and not needed(older.number, newest.number, points):
-        newest.older = None
+    else:
+        _trim_short(newest, points)
+        cell._kept_for = points
+
+
+def _trim_short(newest: Version[Any], points: Sequence[int]) -> None:
+    """Trim a chain without the guard, by single stores.
+
+    At each instant all that is needed can be reached from `newest`; what is taken
+    out still leads on. If another thread trims the same chain, each may link again
+    what the other has dropped, which the next trim repairs.
+    """
+    last, following, version = newest, newest.number, newest.older
+    while version is not None:
+        below = version.older
+        if needed(version.number, following, points):
+            if last.older is not version:
+                last.older = version
+            last = version
+        following, version = version.number, below
+    if last.older is not None:
+        last.older = None
 
 
 def trim_or_leave(cell: Cell[T], newest: Version[T], points: Sequence[int]) -> None:
@@ -179,7 +210,7 @@ def trim_deep(cell: Cell[Any]) -> None:
         guard.holder = ident
         try:
             newest = latest(cell)
-            _trim_chain(cell, newest, open_points(), dropped)
+            _trim_chain(cell, newest, open_points(my_record()), dropped)
         finally:
             guard.holder = 0
     # `dropped` is let go of here, outside the lock.

@@ -53,7 +53,7 @@ def hold(cell: Cell[T], status: Status, patience: Patience | None) -> Version[T]
         holder = take(cell, status)
         if holder is None:
             return latest(cell)
-        wait_for(holder, patience, cell._label())
+        wait_for(holder, patience, cell._label(), status)
 
 
 def wait_until_free(cell: Cell[Any], patience: Patience | None = None) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from atomos.errors import CommuteError
 from atomos.stm._commute import TOUCHED, Commuting
-from atomos.stm._owner import current, modules
+from atomos.stm._owner import Owner, current, modules
 
 if TYPE_CHECKING:
     from atomos.stm._transaction import Transaction
@@ -25,8 +25,11 @@ def inside() -> Transaction | None:
 
     Cost: 3 C calls inside of one, more where asyncio is in use.
     """
-    owner = _current()
-    if owner is None or owner.ident != get_ident():
+    seat = _current()
+    if seat is None:
+        return None
+    owner: Owner | None = seat.tx
+    if owner is None or seat.thread.ident != get_ident():
         return None
     # A body may be the first to import asyncio, and run a loop.
     if "asyncio.tasks" in modules and not owner.is_here():

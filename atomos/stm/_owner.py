@@ -1,9 +1,17 @@
 """To whom a running transaction belongs: one thread and one asyncio task.
 
-The current transaction is kept in a `ContextVar`, which is fast to read but is
-inherited: by tasks, by `copy_context().run`, by executor jobs, and on some
-builds by every new thread. So each use compares the owner noted at the begin
-with who is asking now. Whoever is not the owner is outside.
+A `ContextVar` holds a `Seat`: the place in which a thread's running transaction
+is found. It is set once for a thread, when it first runs a transaction; a
+function that begins one then stores it into the seat, and takes it out when it
+ends, with plain stores. That is right because a function runs from its begin to
+its end without a pause: whoever runs in its thread meanwhile has been called by
+it. A block may be left for a while, by `yield` or `await`, so each block has a
+seat of its own and sets the variable, and a context that is not its own does
+not see it.
+
+A context is inherited: by tasks, by `copy_context().run`, by executor jobs, and
+on some builds by every new thread. So each use compares the seat's thread and
+the transaction's task with who is asking now. Whoever is another is outside.
 
 asyncio is not imported here, since most programs that use this library do
 without it: once somebody else has imported it, its functions are picked up.
@@ -16,10 +24,22 @@ from _thread import get_ident
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from atomos.stm._registry import my_record
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Asyncio", "Owner", "current", "current_task", "modules"]
+    from atomos.stm._registry import ThreadRecord
+
+__all__ = [
+    "Asyncio",
+    "Owner",
+    "Seat",
+    "current",
+    "current_task",
+    "modules",
+    "take_seat",
+]
 
 
 #: What has been imported; an alias, for speed.
@@ -97,5 +117,35 @@ class Owner:
         return self.ident == get_ident() and self.task is current_task()
 
 
-#: What this context is inside of, or was when it was copied.
-current: ContextVar[Owner | None] = ContextVar("atomos.current", default=None)
+class Seat:
+    """Where the running transaction of one thread is found.
+
+    Attributes:
+        thread: The thread's record; its ident says who may sit here.
+        tx: The transaction that runs there, or what stands in for it; None while
+            nothing runs. Written only by the thread. `Any`, since the class of
+            transactions builds on this module.
+    """
+
+    __slots__ = ("thread", "tx")
+
+    def __init__(self, thread: ThreadRecord) -> None:
+        self.thread = thread
+        self.tx: Any = None
+
+
+#: The seat that is used in this context, or was when it was copied.
+current: ContextVar[Seat | None] = ContextVar("atomos.current", default=None)
+
+
+def take_seat() -> Seat:
+    """Return a free seat of the calling thread, and have this context use it.
+
+    Cost: one look at the context; more when it is used for the first time.
+    """
+    seat = current.get()
+    thread = my_record()
+    if seat is None or seat.thread is not thread or seat.tx is not None:
+        seat = Seat(thread)
+        current.set(seat)
+    return seat

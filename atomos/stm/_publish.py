@@ -1,10 +1,10 @@
 """Commits of one or two cells, in one section under the clock's lock.
 
-The short way for atoms, and for transactions that wrote one or two cells and
-read no others: see that the cells are as they were read, and not held; link;
-step the clock (`_clock`). Check and commit point are one section, so nothing is
-validated again, and there is no status: the first new version is the commit
-record of both. It is linked with number 0, announced, numbered.
+The short way for atoms, and for transactions that have touched no more than two
+cells: see that the cells are as they were read, and what is written not held;
+link; step the clock (`_clock`). Check and commit point are one section, so
+nothing is validated again, and there is no status: the first new version is the
+commit record of both. It is linked with number 0, announced, numbered.
 
 The section neither calls nor loops: a backward jump, as a call, may run a
 signal handler or switch threads. That is why it is written out for two.
@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, TypeVar
 from atomos.stm._cell import Cell, Version
 from atomos.stm._clock import NEVER_ENDS, clock, release, taken
 from atomos.stm._history import trim_or_leave
-from atomos.stm._registry import open_points
+from atomos.stm._registry import my_record, open_points
 from atomos.stm._status import NOBODY
 
 if TYPE_CHECKING:
-    from atomos.stm._footprint import Entry
+    from atomos.stm._transaction import Transaction
 
-__all__ = ["publish", "publish_pair"]
+__all__ = ["publish", "publish_one", "publish_two"]
 
 T = TypeVar("T")
 
@@ -72,33 +72,72 @@ def publish(cell: Cell[T], old: Version[T], value: T) -> bool:
         break
     else:
         raise AssertionError(NEVER_ENDS)
-    trim_or_leave(cell, new, open_points())
+    trim_or_leave(cell, new, open_points(my_record()))
     return True
 
 
-def publish_pair(one: Entry, two: Entry) -> bool:
-    """Commit two plain cells that an attempt has read and written.
+def publish_one(tx: Transaction) -> bool:
+    """Commit an attempt that has touched one cell and written it, if it is plain.
 
-    Args:
-        one: What it knows of one cell.
-        two: What it knows of the other.
+    A cell that was written without reading gets its new version on top of
+    whatever is newest.
 
     Returns:
-        False when it cannot be done so, or a cell was written or is held: the
+        False when it cannot be done so, or the cell was written or is held: the
         long way will do it, or tell why not.
 
     Cost: O(1), one lock.
     """
-    base, new, other_base, other_new = one.seen, one.new, two.seen, two.new
-    if base is None or other_base is None or new is None or other_new is None:
+    cell = tx.writes[0]
+    new = tx.view[cell]
+    base = new.older or cell._newest
+    if new.number != 0 or base.number == 0 or cell._extras is not None:
         return False
-    cell, other = one.cell, two.cell
-    if cell._extras is not None or other._extras is not None:
+    if not tx.serializable and base.number > tx.point:
         return False
-    new.older = base
     new.owner = NOBODY
-    other_new.older = other_base
-    other_new.owner = new
+    for _ in taken:
+        try:
+            holder = cell._holder
+            if cell._newest is not base or (holder is not None and holder.number == 0):
+                return False
+            c = clock
+            left = c.pending
+            if left is not None and left.number > c.now:
+                c.now = left.number
+            new.older = base
+            cell._newest = c.pending = new
+            number = c.now + 1
+            new.number = number  # the commit point
+            c.now = number
+            c.pending = None
+        finally:
+            release()
+        break
+    else:
+        raise AssertionError(NEVER_ENDS)
+    points = open_points(tx.thread)
+    if points or base.older is not None or cell._history is not None:
+        trim_or_leave(cell, new, points)
+    else:
+        new.older = None
+    return True
+
+
+def publish_two(tx: Transaction) -> bool:
+    """As `publish_one`, where two cells were touched, and both were written."""
+    cell, other = tx.writes
+    view = tx.view
+    new, also = view[cell], view[other]
+    base, other_base = new.older or cell._newest, also.older or other._newest
+    if new.number != 0 or base.number == 0 or cell._extras is not None:
+        return False
+    if also.number != 0 or other_base.number == 0 or other._extras is not None:
+        return False
+    if not tx.serializable and not base.number <= tx.point >= other_base.number:
+        return False
+    new.owner = NOBODY
+    also.owner = new
     for _ in taken:
         try:
             if cell._newest is not base or other._newest is not other_base:
@@ -113,28 +152,28 @@ def publish_pair(one: Entry, two: Entry) -> bool:
             left = c.pending
             if left is not None and left.number > c.now:
                 c.now = left.number
+            new.older = base
+            also.older = other_base
             cell._newest = c.pending = new
-            other._newest = other_new
-            new.number = number = c.now + 1  # the commit point of both
+            other._newest = also
+            number = c.now + 1
+            new.number = number  # the commit point of both
             c.now = number
             c.pending = None
-            if c.observed:
-                c.observed = False
-                c.fresh = number
         finally:
             release()
         break
     else:
         raise AssertionError(NEVER_ENDS)
-    other_new.number = number
-    other_new.owner = None
-    points = open_points()
+    also.number = number
+    also.owner = None
+    points = open_points(tx.thread)
     if points or base.older is not None or cell._history is not None:
         trim_or_leave(cell, new, points)
     else:
         new.older = None
     if points or other_base.older is not None or other._history is not None:
-        trim_or_leave(other, other_new, points)
+        trim_or_leave(other, also, points)
     else:
-        other_new.older = None
+        also.older = None
     return True

@@ -45,7 +45,7 @@ def turn(status: Status, patience: Patience | None) -> None:
         status.ahead = _tail.status
         _tail.status = status
     while (ahead := status.ahead) is not None:
-        wait_for(ahead, patience, "the turn of plain blocks")
+        wait_for(ahead, patience, "the turn of plain blocks", status)
         # Those before it may still run: it may have left before its turn came.
         status.ahead = ahead.ahead
 

@@ -3,20 +3,24 @@
 A shared dict of running transactions would be written at each begin and end by
 every thread, and on a free-threaded build each such write waits for a cache
 line. So each thread has a record of its own, with a list that only it appends
-to and removes from. `open_points` reads all of them; commits call it only when
-the clock says that a snapshot may need what they displaced.
+to and removes from, and a number in a buffer that is shared by all: 0 while the
+list is empty, the read point if there is one snapshot in it, `MANY` if the list
+must be looked at. A commit compares the buffer with zeros, in most cases that
+is all. Each thread has views of its own of the buffer, since without the GIL
+each use of one object by two threads costs as much as what is done with it.
 
 Opening a snapshot, without a lock::
 
-    clock.observed = True
+    set `observed`
     R = read point
-    put R where `open_points` finds it
+    put R into the buffer and into the list
     again, if `observed` was cleared or the clock has moved meanwhile
 
-The last line closes the gap in which a commit at n > R looked at the records
-before R stood there: then the clock has moved. It also keeps the invariant on
-`observed` and `fresh` that `_clock` states: R stands in the record while
-`observed` is set, so whoever clears it notes a number above R.
+The last line closes the gap in which a commit at n > R looked at the buffer
+before R stood there: then the clock has moved, for a commit looks after it has
+stepped the clock. It also keeps the invariant on `observed` and `fresh` that
+`_clock` states: R stands in the buffer while `observed` is set, so whoever
+clears it notes a number above R.
 
 A record dies with its thread: the only strong reference to its token is in
 that thread's `threading.local`, and the token's weak reference marks the
@@ -29,11 +33,15 @@ from __future__ import annotations
 import threading
 import weakref
 from _thread import allocate_lock, get_ident
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from atomos.stm._clock import clock, read_point
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = [
+    "NONE_OPEN",
     "Snapshot",
     "ThreadRecord",
     "close_snapshot",
@@ -41,6 +49,21 @@ __all__ = [
     "open_points",
     "open_snapshot",
 ]
+
+
+#: In the buffer: look at the thread's list of snapshots.
+MANY = -1
+#: Threads with a place in the buffer. Are there more, the last place has `MANY`.
+PLACES = 64
+
+
+def _numbers(buffer: bytearray | bytes) -> memoryview[int]:
+    return memoryview(buffer).cast("q")
+
+
+_buffer = bytearray(8 * PLACES)
+#: What the buffer is like while no snapshot is open.
+NONE_OPEN = _numbers(bytes(8 * PLACES))
 
 
 class Snapshot(Protocol):
@@ -59,19 +82,52 @@ class ThreadRecord:
     """What the others may know of one thread.
 
     Attributes:
-        ident: The thread's ident, while it lives.
+        ident: The thread's ident; 0 once it has ended, for idents are used again.
         snapshots: Open snapshots. Changed only by the thread itself, in
             single calls; others copy it.
+        mine: Its number in the buffer, a view of one. Others write `MANY` only.
+        points: The whole buffer, to read.
+        raw: What was in it when this thread last looked.
+        found: What `open_points` made of that, to be given out again.
+        place: Where `mine` is in it; -1 if nowhere, since there are too many.
+        waits_for: The status that the thread sleeps for; None while it does not.
         dead: The thread has ended, or did not survive a fork. Never reset.
     """
 
-    __slots__ = ("__weakref__", "dead", "ident", "snapshots", "token")
+    __slots__ = (
+        "__weakref__",
+        "dead",
+        "found",
+        "ident",
+        "mine",
+        "place",
+        "points",
+        "raw",
+        "snapshots",
+        "token",
+        "waits_for",
+    )
 
     def __init__(self) -> None:
         self.ident = get_ident()
         self.snapshots: list[Snapshot] = []
         self.dead = False
         self.token: weakref.ref[_Token] | None = None
+        self.points = _numbers(_buffer).toreadonly()
+        self.waits_for: Any = None  # a `Status`, which builds on this module
+        self.raw: list[int] = []
+        self.found: Sequence[int] = ()
+        self.mine = _numbers(bytearray(8))
+        self.place = -1
+
+    def choose_place(self, others: list[ThreadRecord]) -> None:
+        """Choose a place that none of `others` has, if there is one."""
+        used = {other.place for other in others}
+        self.place = next((n for n in range(PLACES - 1) if n not in used), -1)
+        if self.place >= 0:
+            self.mine = _numbers(_buffer)[self.place : self.place + 1]
+        else:
+            _numbers(_buffer)[-1] = MANY  # for good: from now on all look at lists
 
 
 class _Token:
@@ -88,12 +144,19 @@ class _Local(threading.local):
 
 
 class _Registry:
-    """All records. `records` is replaced as a whole, under `lock`."""
+    """All records.
 
-    __slots__ = ("lock", "records")
+    Attributes:
+        records: One for each thread. Replaced as a whole, under `lock`.
+        places: From here on nobody has used the buffer yet. Never decreases.
+        lock: Guards both.
+    """
+
+    __slots__ = ("lock", "places", "records")
 
     def __init__(self) -> None:
         self.records: tuple[ThreadRecord, ...] = ()
+        self.places = 0
         self.lock = allocate_lock()
 
 
@@ -103,9 +166,13 @@ _registry = _Registry()
 
 def _replace(before: tuple[ThreadRecord, ...], after: tuple[ThreadRecord, ...]) -> bool:
     """Swap the tuple if nobody else did; no call happens under the lock."""
+    place = after[-1].place
+    places = PLACES if place < 0 else place + 1
     with _registry.lock:
         if _registry.records is before:
             _registry.records = after
+            if places > _registry.places:
+                _registry.places = places
             return True
     return False
 
@@ -116,14 +183,18 @@ def _register() -> ThreadRecord:
     token = _Token(record)
 
     def ended(_: weakref.ref[_Token]) -> None:
+        record.ident = 0
+        record.mine[0] = 0  # before `dead`: the place of a dead record is given away
         record.dead = True
 
     record.token = weakref.ref(token, ended)
     while True:
         before = _registry.records
         alive = [other for other in before if not other.dead]
+        record.choose_place(alive)
         if _replace(before, (*alive, record)):
             break
+    record.mine[0] = 0
     _local.token = token
     return record
 
@@ -146,20 +217,25 @@ def open_snapshot(snapshot: Snapshot, record: ThreadRecord) -> None:
 
     Cost: O(1), no lock; repeated while other threads commit in between.
     """
-    clock.observed = True
-    point = clock.now if clock.pending is None else read_point()
+    c = clock
+    if not c.observed:
+        c.observed = True
+    point = c.now if c.pending is None else read_point()
     snapshot.point = point
     snapshots = record.snapshots
     if snapshots:
         # An asynchronous exception may have kept one from being closed.
         snapshots[:] = [one for one in snapshots if one.running]
+    record.mine[0] = MANY if snapshots else point
     snapshots.append(snapshot)
-    # A commit looks at the records after it has set `now`.
-    if clock.now == point and clock.observed:
+    if c.now == point and c.observed:
         return
-    while not (clock.observed and read_point() == point):
-        clock.observed = True
+    while not (c.observed and read_point() == point):
+        c.observed = True
         point = snapshot.point = read_point()
+        record.mine[0] = MANY if len(snapshots) > 1 else point
+        # Locks the list: without the GIL, the clock must not be read before that.
+        snapshots[-1] = snapshot
 
 
 def close_snapshot(snapshot: Snapshot, record: ThreadRecord) -> None:
@@ -170,22 +246,50 @@ def close_snapshot(snapshot: Snapshot, record: ThreadRecord) -> None:
     snapshots compare by identity, so no user code runs.
     """
     snapshots = record.snapshots
-    if snapshots and snapshot in snapshots:
-        snapshots.remove(snapshot)
+    if snapshots:
+        if record.ident == get_ident() and snapshots[0] is snapshots[-1] is snapshot:
+            record.mine[0] = 0
+        else:
+            record.mine[0] = MANY
+        if snapshot in snapshots:
+            snapshots.remove(snapshot)
 
 
-def open_points() -> list[int]:
-    """Return the read points of all open snapshots, in no order.
+def open_points(record: ThreadRecord) -> Sequence[int]:
+    """Return the read points of all open snapshots, in order.
 
-    Cost: O(threads + open snapshots), no lock.
+    Called after the clock was stepped, so that nobody who opens one later needs
+    what was displaced.
+
+    Args:
+        record: The calling thread's.
+
+    Returns:
+        The same object as last time while nothing has changed.
+
+    Cost: O(threads), no lock; O(threads + open snapshots) where one has several.
     """
+    if record.points == NONE_OPEN:
+        return ()
+    raw = record.points[: _registry.places].tolist()
+    if raw == record.raw:
+        return record.found
+    found = sorted(point for point in raw if point)
+    if MANY in found:
+        return _all_points()
+    record.raw, record.found = raw, found
+    return found
+
+
+def _all_points() -> list[int]:
+    """As `open_points`, by looking at each thread's list."""
     points: list[int] = []
     for record in _registry.records:
         if record.snapshots and not record.dead:
             for snapshot in record.snapshots.copy():
                 if snapshot.running:
                     points.append(snapshot.point)
-    return points
+    return sorted(points)
 
 
 def forget_other_threads() -> None:
@@ -193,6 +297,8 @@ def forget_other_threads() -> None:
     mine = my_record()
     for record in _registry.records:
         if record is not mine:
+            record.ident = 0
             record.dead = True
+            record.mine[0] = 0
     _registry.lock = allocate_lock()
     _registry.records = (mine,)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from atomos.stm._registry import ThreadRecord
     from atomos.stm._status import Status
 
-__all__ = ["HISTORY_ATTEMPTS", "Options", "Run", "is_count", "make_options"]
+__all__ = ["DEFAULT", "HISTORY_ATTEMPTS", "Options", "Run", "is_count", "make_options"]
 
 #: Attempts after which a read_only transaction, which may hold nothing, stops
 #: running after a ref whose `max_history` drops what it needs.
@@ -33,6 +33,10 @@ class Options(NamedTuple):
     timeout: float | None = None
     max_attempts: int | None = None
     name: str | None = None
+
+
+#: The options of bare ``@dosync`` and of `atomically`.
+DEFAULT = Options()
 
 
 def make_options(

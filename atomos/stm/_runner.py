@@ -9,15 +9,16 @@ cannot lose.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from _thread import get_ident
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from atomos.errors import IsolationError
 from atomos.stm._clock import ABORTED
 from atomos.stm._commit import commit
 from atomos.stm._footprint import Restart
 from atomos.stm._inside import inside
-from atomos.stm._owner import current
-from atomos.stm._registry import close_snapshot, my_record
+from atomos.stm._owner import current, take_seat
+from atomos.stm._registry import MANY, close_snapshot
 from atomos.stm._status import settle_waiters
 from atomos.stm._transaction import Transaction
 
@@ -27,68 +28,81 @@ if TYPE_CHECKING:
     from atomos.stm._commit import Change
     from atomos.stm._run import Options
 
-__all__ = ["finish", "join", "notify", "run"]
+__all__ = ["finish", "join", "notify", "transactional"]
 
+P = ParamSpec("P")
 R = TypeVar("R")
 _current = current.get
-_set_current = current.set
 
 
-def run(
-    options: Options,
-    label: str,
-    fn: Callable[..., R],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> R:
-    """Run `fn` as one transaction until it commits; return its value.
+def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[P, R]:
+    """Return `fn` as a function that runs as one transaction until it commits.
 
-    Raises:
-        BaseException: What `fn`, a commute or a validator raised, and what
-            `Transaction.begin` and `commit` raise.
+    That raises what `fn`, a commute or a validator raises, and what
+    `Transaction.begin` and `commit` raise.
     """
-    before = _current()
-    outer = None if before is None else inside()
-    if outer is not None:
-        was_read_only = join(outer, options)
-        try:
-            return fn(*args, **kwargs)
-        finally:
-            outer.read_only = was_read_only
-    tx = Transaction()
-    tx.start(options, label, my_record(), rerunnable=True)
-    while True:
-        entered = True
-        try:
-            tx.begin()
-            _set_current(tx)
-            value = fn(*args, **kwargs)
-            # From here on we are outside: a finalizer, a signal handler or a
-            # validator that runs while the commit is under way must not join it.
-            tx.running = False
-            _set_current(before)
-            entered = False
-            if tx.doomed is None:
-                changes = commit(tx)
-                break
-        except (Restart, Exception):
-            if tx.doomed is None:
-                raise
-            # Falling through would jump back to the code of the `finally`, and on
-            # 3.12 an asynchronous exception can hit that jump, outside of both.
-            continue
-        finally:
-            # Plain stores first: an asynchronous exception may hit the call.
-            tx.running = False
-            status = tx.status
-            if status is not None and status.number == 0:
-                status.number = ABORTED
-            if entered:
-                _set_current(before)
-            finish(tx)
-    if changes:
-        notify(changes)
-    return value
+
+    def transaction(*args: P.args, **kwargs: P.kwargs) -> R:
+        seat = _current()
+        if seat is None or seat.tx is not None or seat.thread.ident != get_ident():
+            outer = inside()
+            if outer is not None:
+                return run_inside(outer, options, fn, args, kwargs)
+            seat = take_seat()
+        tx = Transaction()
+        tx.start(options, label, seat.thread, True)
+        while True:
+            try:
+                tx.begin()
+                seat.tx = tx
+                # Passing nothing on saves 30 ns.
+                value = (
+                    fn(*args, **kwargs) if kwargs else fn(*args)  # type: ignore[call-arg] # kwargs is empty
+                )
+                # From here on we are outside: a finalizer, a signal handler or a
+                # validator that runs while the commit is under way must not join it.
+                tx.running = False
+                seat.tx = None
+                if tx.doomed is None:
+                    changes = commit(tx)
+                    break
+            except (Restart, Exception):
+                if tx.doomed is None:
+                    raise
+                # Falling through would jump back to the code of the `finally`; on
+                # 3.12 an asynchronous exception can hit that jump, outside of both.
+                continue
+            finally:
+                # Plain stores first: an asynchronous exception may hit the call.
+                tx.running = False
+                seat.tx = None
+                status, thread = tx.status, tx.thread
+                if status is not None and status.number == 0:
+                    status.number = ABORTED
+                if thread.snapshots:
+                    thread.mine[0] = MANY
+                if status is not None or thread.snapshots:
+                    finish(tx)
+        if changes:
+            notify(changes)
+        return value
+
+    return transaction
+
+
+def run_inside(
+    outer: Transaction,
+    options: Options,
+    fn: Callable[P, R],
+    args: Any,
+    kwargs: Any,
+) -> R:
+    """Run `fn` as a part of the running transaction `outer`."""
+    was_read_only = join(outer, options)
+    try:
+        return fn(*args, **kwargs)
+    finally:
+        outer.read_only = was_read_only
 
 
 def finish(tx: Transaction) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from atomos.errors import TransactionStateError
 from atomos.stm._inside import inside
-from atomos.stm._owner import current
+from atomos.stm._owner import Seat, current
 from atomos.stm._registry import my_record
 from atomos.stm._runner import finish, join
 from atomos.stm._transaction import Transaction
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from atomos.stm._owner import Owner
     from atomos.stm._run import Options
 
 __all__ = ["Scope"]
@@ -49,7 +48,8 @@ class Scope:
         _number: The number of the attempt.
         _joined: `_tx` belongs to an outer call.
         _was_read_only: What `join` said.
-        _before: What was current before it.
+        _seat: Where its transaction is found; None before it is entered.
+        _before: The seat that was used in this context before it.
         _open: Between enter and exit.
         _lifeline: Dies with the ``with`` statement.
     """
@@ -61,6 +61,7 @@ class Scope:
         "_lifeline",
         "_number",
         "_open",
+        "_seat",
         "_tx",
         "_was_read_only",
     )
@@ -69,7 +70,8 @@ class Scope:
         self._tx: Transaction | None = None
         self._joined = False
         self._was_read_only = False
-        self._before: Owner | None = None
+        self._before: Seat | None = None
+        self._seat: Seat | None = None
         self._open = False
         self._number = 0
         self._lifeline: weakref.ref[partial[bool | None]] | None = None
@@ -125,7 +127,9 @@ class Scope:
             self._tx = tx
             try:
                 tx.begin()
-                current.set(tx)
+                seat = self._seat = Seat(tx.thread)
+                seat.tx = tx
+                current.set(seat)
             except BaseException:
                 self._end(tx)
                 raise
@@ -145,16 +149,24 @@ class Scope:
         if self._open and tx is not None:
             self._end(tx)
 
+    def _get_up(self, tx: Transaction) -> None:
+        """Be outside from now on: the block has ended."""
+        tx.running = False
+        seat = self._seat
+        if seat is not None:
+            seat.tx = None
+            if current.get() is seat:
+                current.set(self._before)
+
     def _end(self, tx: Transaction) -> None:
         """End what this block has begun; again if cut short."""
         if self._joined:
             tx.read_only = self._was_read_only
         else:
-            if current.get() is tx:
-                current.set(self._before)
+            self._get_up(tx)
             finish(tx)
             # The caller may keep `tx`, but not alive what it has touched.
-            tx.touched.clear()
+            tx.view.clear()
             tx.writes.clear()
         self._open = False
 
@@ -182,7 +194,15 @@ class Scope:
         tx = self._tx
         if tx is None or not self._open:
             msg = "a transaction block was left that is not running: nothing to commit"
-        elif self._joined or tx.is_here():
+        elif self._joined:
+            if tx.running and tx.attempts == self._number:
+                return tx
+            self._open = False
+            msg = (
+                f"a transaction block was left after {tx.label}, of which it was a "
+                "part, had ended: what it did since then was no part of it"
+            )
+        elif tx.is_here() and not tx.thread.dead:
             return tx
         else:
             self._end(tx)

@@ -59,7 +59,8 @@ def clear_way(cell: Cell[Any]) -> None:
 
 def read(cell: Cell[T]) -> T:
     """Return the value: the transaction's own, else the latest committed."""
-    if _current() is not None:
+    seat = _current()
+    if seat is not None and seat.tx is not None:
         tx = inside()
         if tx is not None:
             return tx.read(cell)
@@ -68,7 +69,8 @@ def read(cell: Cell[T]) -> T:
 
 def exchange(cell: Cell[T], value: T) -> T:
     """Set `cell` to `value`; return the value before."""
-    if _current() is not None:
+    seat = _current()
+    if seat is not None and seat.tx is not None:
         tx = inside()
         if tx is not None:
             before = tx.read(cell)
@@ -88,7 +90,8 @@ def exchange(cell: Cell[T], value: T) -> T:
 
 def store(cell: Cell[T], value: T) -> None:
     """Set `cell` to `value` without reading it."""
-    if _current() is not None:
+    seat = _current()
+    if seat is not None and seat.tx is not None:
         tx = inside()
         if tx is not None:
             tx.write(cell, value)
@@ -103,7 +106,8 @@ def update(
 
     `fn` runs outside of every lock, again if somebody else was faster.
     """
-    if _current() is not None:
+    seat = _current()
+    if seat is not None and seat.tx is not None:
         tx = inside()
         if tx is not None:
             tx.refuse_if_read_only(cell)
@@ -133,7 +137,8 @@ def compare_and_exchange(
     Returns:
         Whether it was set, and the value found.
     """
-    if _current() is not None:
+    seat = _current()
+    if seat is not None and seat.tx is not None:
         tx = inside()
         if tx is not None:
             tx.refuse_if_read_only(cell)

@@ -41,6 +41,8 @@ __all__ = [
 
 #: Seconds after which a waiter looks whether the owner is still there.
 RECHECK = 0.2
+#: How many who wait for each other are followed.
+LONGEST_CIRCLE = 1000
 
 
 class NOBODY:
@@ -146,40 +148,68 @@ def settle_waiters(status: Status) -> None:
         waiter = waiter.next
 
 
-def wait_for(status: Status, patience: Patience | None, what: str) -> None:
+def wait_for(
+    status: Status, patience: Patience | None, what: str, own: Status | None = None
+) -> None:
     """Sleep until `status` is decided or its owner is gone.
 
     Args:
         status: Whom to wait for.
         patience: Bounds the wait; None for no limit.
         what: What is waited for, in words, for messages.
+        own: The status on whose behalf the thread waits, if any.
 
     Raises:
-        WouldDeadlockError: The calling thread itself holds it.
+        WouldDeadlockError: The calling thread itself holds it, or what its owner
+            waits for, and so on.
         TransactionTimeout: The deadline passed first.
     """
-    if status.number == 0 and status.thread is my_record():
-        msg = (
-            f"{what} is held by {status.label}, which this very thread runs: waiting "
-            "would never end. Do not use refs in a finalizer, a signal handler or "
-            "another task of the thread while a plain block holds them; do not await "
-            "inside a plain block"
-        )
-        raise WouldDeadlockError(msg)
+    thread = my_record()
     waiter = _Waiter()
     with _waiting.lock:
         waiter.next = status.waiters
         status.waiters = waiter
-    while not status.gone():
-        seconds = RECHECK
-        if patience is not None and patience.deadline is not None:
-            seconds = min(seconds, patience.deadline - monotonic())
-            if seconds <= 0:
-                raise patience.timed_out(f"{what} is held by {status.label}")
-        if waiter.gate.acquire(timeout=seconds):
-            break
-    if status.number == 0:
+    before = thread.waits_for
+    try:
+        thread.waits_for = status
+        while not status.gone():
+            _refuse_to_wait_for_oneself(status, thread, own, what)
+            seconds = RECHECK
+            if patience is not None and patience.deadline is not None:
+                seconds = min(seconds, patience.deadline - monotonic())
+                if seconds <= 0:
+                    raise patience.timed_out(f"{what} is held by {status.label}")
+            if waiter.gate.acquire(timeout=seconds):
+                break
+    finally:
+        thread.waits_for = before
+    if status.number == 0 and status.gone():
         abort(status)  # its thread died; nobody else can decide it any more
+
+
+def _refuse_to_wait_for_oneself(
+    status: Status, thread: ThreadRecord, own: Status | None, what: str
+) -> None:
+    """Raise if those who are waited for wait for another status of `thread`.
+
+    One that waits behind `own` is no fault of this thread: where there is a
+    circle, the thread that has two statuses in it is told. Two threads that come
+    to wait at once may not see each other; then the next recheck finds it.
+    """
+    one: Status | None = status
+    for _ in range(LONGEST_CIRCLE):
+        if one is None or one is own or one.number != 0:
+            return
+        if one.thread is thread:
+            behind = "" if one is status else f", which waits for {one.label}"
+            msg = (
+                f"{what} is held by {status.label}{behind}, which this very thread "
+                "runs: waiting would never end. Do not use refs in a finalizer, a "
+                "signal handler or another task of the thread while a plain block "
+                "holds them; do not await inside a plain block"
+            )
+            raise WouldDeadlockError(msg)
+        one = None if one.thread is None else one.thread.waits_for
 
 
 def reset_after_fork() -> None:

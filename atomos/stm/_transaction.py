@@ -1,6 +1,11 @@
 """One attempt of a transaction: its snapshot, its read set and write set.
 
-What an attempt has touched lies in one dict, identity of the cell -> `Entry`.
+What an attempt sees lies in one dict, its view: cell -> version. That is the
+version that it has read, or one of its own, which has the number 0 and the
+version read before, if any, as `older`. Commutes are a version with the number
+`COMMUTED`, whose value is their list. Cells are told apart by identity: `Cell`
+lets no subclass define another equality.
+
 How a cell is first touched depends on the mode of the attempt:
 
 snapshot
@@ -28,16 +33,16 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from atomos.errors import HistoryLostError, ReadOnlyError
-from atomos.stm._cell import Cell, Version, latest, pending
+from atomos.stm._cell import Cell, Version, latest
 from atomos.stm._clock import read_point
 from atomos.stm._commute import compute
-from atomos.stm._footprint import Entry, Lost, Restart
+from atomos.stm._footprint import COMMUTED, Lost, Restart
 from atomos.stm._history import read_old
 from atomos.stm._hold import hold
-from atomos.stm._owner import current_task
+from atomos.stm._owner import current_task, modules
 from atomos.stm._queue import turn
 from atomos.stm._registry import open_snapshot
-from atomos.stm._run import Run
+from atomos.stm._run import DEFAULT, Run
 from atomos.stm._status import undecided
 
 if TYPE_CHECKING:
@@ -63,19 +68,19 @@ class Transaction(Run):
         fresh: In update or holding mode: it keeps no old versions.
         holding: In holding mode.
         stale: The first cell that was read from its history, if any.
-        touched: id(cell) -> entry, in order of first touch.
-        writes: Entries that have a new version or commutes.
-        commutes: Some of `writes` have commutes.
+        view: cell -> version that this attempt sees, in order of first touch.
+        writes: Cells whose version in `view` is this attempt's own, each once.
+        ensured: Cells named by `ensure` under snapshot isolation; None if none.
     """
 
     __slots__ = (
-        "commutes",
+        "ensured",
         "fresh",
         "holding",
         "point",
         "read_only",
         "stale",
-        "touched",
+        "view",
         "writes",
     )
 
@@ -84,34 +89,34 @@ class Transaction(Run):
     fresh: bool
     holding: bool
     stale: Cell[Any] | None
-    touched: dict[int, Entry]
-    writes: list[Entry]
-    commutes: bool
+    view: dict[Cell[Any], Version[Any]]
+    writes: list[Cell[Any]]
+    ensured: set[Cell[Any]] | None
 
     def start(
         self, options: Options, label: str, thread: ThreadRecord, rerunnable: bool
     ) -> None:
         """Prepare a new transaction; no attempt has been made yet."""
-        self.rerunnable = rerunnable
-        self.thread = thread
-        self.lost_to = self.status = self.stale = self.doomed = None
-        self.running = self.updates = self.holding = self.commutes = False
-        self.touched = {}
-        self.writes = []
         self.options = options
         self.label = label
-        timeout = options.timeout
-        self.deadline = None if timeout is None else monotonic() + timeout
-        self.serializable = options.isolation != "snapshot"
+        self.thread = thread
+        self.ident = thread.ident
+        self.rerunnable = rerunnable
         self.attempts = 0
-
-    def _clear(self) -> None:
-        """Forget what the last attempt has touched, but not what it lost to."""
-        self.lost_to = self.doomed
-        self.status = self.stale = self.doomed = None
-        self.holding = self.commutes = False
-        self.touched = {}
+        self.updates = self.running = False
+        self.lost_to = self.doomed = None
+        self.deadline = None
+        self.serializable = True
+        self.status = None
+        self.view = {}
         self.writes = []
+        self.stale = self.ensured = None
+        self.read_only = False
+        if options is not DEFAULT:
+            self.read_only = options.read_only
+            if options.timeout is not None:
+                self.deadline = monotonic() + options.timeout
+            self.serializable = options.isolation != "snapshot"
 
     def begin(self) -> None:
         """Begin an attempt.
@@ -123,66 +128,43 @@ class Transaction(Run):
             WouldDeadlockError: This thread runs a plain block already.
         """
         if self.attempts:
-            self._clear()
+            self.lost_to = self.doomed
+            self.status = self.doomed = self.stale = self.ensured = None
+            self.view = {}
+            self.writes = []
+            self.read_only = self.options.read_only
             self.refuse_if_over()
         self.attempts += 1
-        thread = self.thread
-        self.ident = thread.ident
-        self.task = current_task()
-        read_only = self.read_only = self.options.read_only
+        self.task = current_task() if "asyncio.tasks" in modules else None
         self.running = True
-        if read_only or (self.rerunnable and self.attempts <= ESCALATE_AFTER):
-            if self.updates and self.serializable and not read_only:
+        if (self.rerunnable and self.attempts <= ESCALATE_AFTER) or self.read_only:
+            self.holding = False
+            if self.updates and self.serializable and not self.read_only:
                 self.fresh = True
                 self.point = read_point()
             else:
                 self.fresh = False
-                open_snapshot(self, thread)
+                open_snapshot(self, self.thread)
         else:
             self.fresh = self.holding = True
             self.point = 0
-            status = self.status = undecided(thread, self.label)
+            status = self.status = undecided(self.thread, self.label)
             turn(status, self)
 
     # Reading
 
     def read(self, cell: Cell[T]) -> T:
         """Return the value of `cell` as this attempt sees it."""
-        touched = self.touched
-        entry = touched.get(id(cell))
-        if entry is None:
+        version: Version[T] | None = self.view.get(cell)
+        if version is None:
             version = cell._newest
             # Settled, and within the snapshot: all there is to do in most cases.
             if not 0 < version.number <= self.point:
                 version = self._look(cell)
-            entry = Entry()
-            entry.cell = cell
-            entry.seen = version
-            entry.new = entry.calls = None
-            entry.ensured = False
-            touched[id(cell)] = entry
-            return version.value
-        if entry.calls is not None:
-            self._compute_now(entry)
-        found = entry.new
-        if found is None:
-            found = entry.seen
-            if found is None:
-                found = entry.seen = self._look(cell)
-        value: T = found.value
-        return value
-
-    def _enter(self, cell: Cell[Any]) -> Entry:
-        """Return a new entry for `cell`: unread, unless this attempt holds."""
-        if self.holding:
-            self.read(cell)
-            return self.touched[id(cell)]
-        entry = Entry()
-        entry.cell = cell
-        entry.seen = entry.new = entry.calls = None
-        entry.ensured = False
-        self.touched[id(cell)] = entry
-        return entry
+            self.view[cell] = version
+        elif version.number == COMMUTED:
+            version = self._compute_now(cell, version)
+        return version.value
 
     def _look(self, cell: Cell[T]) -> Version[T]:
         """Return the version of `cell` that this attempt must see."""
@@ -195,7 +177,7 @@ class Transaction(Run):
                 return version
             if not self.fresh:
                 return self._look_back(cell)
-            self._extend(cell)
+            self._extend()
 
     def _look_back(self, cell: Cell[T]) -> Version[T]:
         """Return the version at the read point, from the history."""
@@ -214,12 +196,13 @@ class Transaction(Run):
         version.older = version.owner = None
         return version
 
-    def _extend(self, cell: Cell[Any]) -> None:
+    def _extend(self) -> None:
         """Move the read point forward; all that was read must be newest."""
         point = read_point()
-        for entry in self.touched.values():
-            if entry.seen is not None and latest(entry.cell) is not entry.seen:
-                raise self.lose(Lost.STALE, entry.cell)
+        for cell, version in self.view.items():
+            seen = version if version.number > 0 else version.older
+            if seen is not None and latest(cell) is not seen:
+                raise self.lose(Lost.STALE, cell)
         self.point = point
 
     def lose(self, cause: str, cell: Cell[Any]) -> Restart:
@@ -233,19 +216,26 @@ class Transaction(Run):
         """Let `cell` have `value` when this attempt commits."""
         if self.read_only:
             self.refuse_if_read_only(cell)
-        entry = self.touched.get(id(cell))
-        if entry is None:
-            entry = self._enter(cell)
-        elif entry.calls is not None:
-            self._compute_now(entry)
-        new = entry.new
-        if new is None:
-            if not self.fresh:
-                self._start_writing(entry)
-            self.writes.append(entry)
-            new = entry.new = Version()
-            new.number = 0
+        seen: Version[T] | None = self.view.get(cell)
+        if seen is not None:
+            if seen.number == 0:
+                seen.value = value
+                return
+            if seen.number == COMMUTED:
+                self._compute_now(cell, seen).value = value
+                return
+        elif self.holding:
+            seen = self.view[cell] = self._look(cell)
+        if not self.fresh:
+            self._start_writing(cell, False)
+        new: Version[T] = Version()
         new.value = value
+        new.number = 0
+        new.older = seen
+        new.owner = None
+        # In this order: an exception from outside may come in after the call.
+        self.view[cell] = new
+        self.writes.append(cell)
 
     def refuse_if_read_only(self, cell: Cell[Any]) -> None:
         """Raise `ReadOnlyError` if this transaction may not write."""
@@ -256,20 +246,28 @@ class Transaction(Run):
             )
             raise ReadOnlyError(msg)
 
-    def _start_writing(self, entry: Entry) -> None:
-        """Prepare for a first write or commute, of `entry`, in snapshot mode."""
+    def _start_writing(self, cell: Cell[Any], commuting: bool) -> None:
+        """Prepare for a first write or commute, of `cell`, in snapshot mode."""
         if self.serializable:
             if self.stale is not None:
                 raise self.lose(Lost.STALE, self.stale)
             self.fresh = self.updates = True
-            self.thread.snapshots.remove(self)
-        elif entry.calls is None and latest(entry.cell).number > self.point:
-            raise self.lose(Lost.OVERTAKEN, entry.cell)
+            thread = self.thread
+            snapshots = thread.snapshots
+            # As `close_snapshot`, in the thread that has opened it.
+            if len(snapshots) == 1:
+                thread.mine[0] = 0
+            snapshots.remove(self)
+        elif not commuting and latest(cell).number > self.point:
+            raise self.lose(Lost.OVERTAKEN, cell)
 
     def ensure(self, cell: Cell[T]) -> T:
         """Read `cell`, and have it validated at every isolation."""
         value = self.read(cell)
-        self.touched[id(cell)].ensured = True
+        if not self.serializable:
+            if self.ensured is None:
+                self.ensured = set()
+            self.ensured.add(cell)
         return value
 
     # Commuting
@@ -281,24 +279,36 @@ class Transaction(Run):
         or is held or validated), it is computed now.
         """
         self.refuse_if_read_only(cell)
-        entry = self.touched.get(id(cell))
-        if entry is None:
-            entry = self._enter(cell)
-        if entry.calls is not None:
-            entry.calls.append(call)
-        elif entry.new is not None or (
-            entry.seen is not None and (self.serializable or self.holding)
+        seen = self.view.get(cell)
+        if seen is not None and seen.number == COMMUTED:
+            seen.value.append(call)
+        elif self.holding or (
+            seen is not None
+            and (
+                self.serializable
+                or seen.number == 0
+                or (self.ensured is not None and cell in self.ensured)
+            )
         ):
             self.write(cell, compute(self.read(cell), (call,)))
         else:
-            entry.calls = [call]
             if not self.fresh:
-                self._start_writing(entry)
-            self.writes.append(entry)
-            self.commutes = True
+                self._start_writing(cell, True)
+            commutes: Version[Any] = Version()
+            commutes.value = [call]
+            commutes.number = COMMUTED
+            commutes.older = seen
+            commutes.owner = None
+            self.view[cell] = commutes
+            self.writes.append(cell)
 
-    def _compute_now(self, entry: Entry) -> None:
+    def _compute_now(self, cell: Cell[T], commutes: Version[Any]) -> Version[T]:
         """Make a commuted ref an ordinary read and write."""
-        seen = entry.seen or self._look(entry.cell)
-        new = pending(compute(seen.value, entry.calls or ()))
-        entry.seen, entry.new, entry.calls = seen, new, None
+        seen: Version[T] = commutes.older or self._look(cell)
+        new: Version[T] = Version()
+        new.value = compute(seen.value, commutes.value)
+        new.number = 0
+        new.older = seen
+        new.owner = None
+        self.view[cell] = new
+        return new

@@ -263,3 +263,18 @@ def test_a_nested_call_inherits(isolation):
 
     body()
     assert (x.deref(), y.deref()) == (1, 1)
+
+
+def test_ensure_counts_for_a_commute_after_it():
+    a, b, tries = Ref(True), Ref(True), Attempts()
+
+    @dosync(isolation="snapshot")
+    def body():
+        tries.begin()
+        if a.ensure():
+            tries.once(commit, a, False)
+            a.commute(lambda value: value)
+            b.set("a was true")
+
+    body()
+    assert (a.deref(), b.deref(), tries.count) == (False, True, 2)

@@ -19,6 +19,7 @@ from helpers import (
     RERUN_FORMS,
     Attempts,
     Parked,
+    blocked,
     commit,
     elsewhere,
     put,
@@ -28,7 +29,7 @@ from helpers import (
 )
 
 from atomos import Atom, Ref, atomically, dosync
-from atomos.errors import WouldDeadlockError
+from atomos.errors import ValidationError, WouldDeadlockError
 
 
 class Busy:
@@ -535,3 +536,54 @@ def test_another_thread_may_wait_for_a_block_that_awaits():
         return True
 
     assert hold_and_await(other)
+
+
+def test_waiting_for_oneself_through_the_queue():
+    """Another thread's block stands between: it waits for ours, and we for it."""
+    ref, context, errors = Ref(0), Context(), []
+
+    def block():
+        with dosync():
+            yield
+
+    def behind():
+        with dosync():
+            ref.set(1)
+
+    def run():
+        ours = block()
+        context.run(next, ours)
+        other = start(behind)
+        blocked(other)
+        with pytest.raises(WouldDeadlockError, match="which waits for"):
+            with dosync():
+                errors.append("ran")
+        context.run(ours.close)
+        other.join()
+
+    elsewhere(run)
+    assert errors == []
+    assert ref.deref() == 1
+
+
+@pytest.mark.parametrize("what", ["validator", "watch"])
+def test_what_is_set_while_swap_computes_counts(what):
+    atom, seen = Atom(0), []
+
+    def refuse(value):
+        return value < 1
+
+    def fn(value):
+        if what == "validator":
+            elsewhere(atom.set_validator, refuse)
+        else:
+            elsewhere(atom.add_watch, "key", lambda *args: seen.append(args[2:]))
+        return value + 1
+
+    if what == "validator":
+        with pytest.raises(ValidationError):
+            atom.swap(fn)
+        assert atom.deref() == 0
+    else:
+        assert atom.swap(fn) == 1
+        assert seen == [(0, 1)]

@@ -705,7 +705,9 @@ def test_a_signal_handler_at_any_point(often):
     before = signal.signal(signal.SIGUSR1, handler)
     sender = start(send)
     try:
-        for n in range(400):
+        n = 0
+        while n < 400 or count.deref() < 20:
+            n += 1
             for form in FORMS:
                 transact(form, lambda n=n: (ref.set(n), ref.ensure()))
     finally:

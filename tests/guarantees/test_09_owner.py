@@ -128,9 +128,30 @@ def test_a_context_copied_inside_is_outside_when_it_has_ended(form):
         atomically(ref.set, 0)
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_a_context_copied_inside_is_outside_of_the_next_one(form):
-    """Of a transaction of the same thread that it was not copied in."""
+@pytest.mark.parametrize("form", ["decorator", "function"])
+def test_a_context_copied_inside_is_inside_of_the_next_one_too(form):
+    """What a function calls in its thread is a part of it, in any copied context."""
+    first, second, contexts = Ref(0), Ref(0), []
+
+    @dosync(max_attempts=5)
+    def next_one():
+        contexts[0].run(second.set, 1)
+        assert second.deref() == 1
+        second.set(2)
+        assert contexts[0].run(second.deref) == 2
+
+    def body():
+        first.deref()
+        contexts.append(copy_context())
+
+    transact(form, body)
+    next_one()
+    assert second.deref() == 2
+
+
+@pytest.mark.parametrize("form", ["loop", "block"])
+def test_a_context_copied_in_a_block_is_outside_of_the_next_one(form):
+    """A block may be left for a while, so its context alone is inside of it."""
     first, second, contexts = Ref(0), Ref(0), []
 
     @dosync(max_attempts=5)
@@ -423,3 +444,29 @@ def test_a_thread_started_inside_and_living_on():
         thread.join(PATIENCE)
     assert seen == ["outside"]
     assert ref.deref() == 1
+
+
+def test_a_thread_with_the_ident_of_one_that_ended_is_outside():
+    """Idents are used again; a generator keeps the block of a dead thread open."""
+    ref, kept = Ref(0), {}
+
+    def generator():
+        with dosync():
+            ref.set(99)
+            kept["context"] = copy_context()
+            yield
+
+    def first():
+        kept["generator"] = generator()
+        next(kept["generator"])
+        return threading.get_ident()
+
+    ident = elsewhere(first)
+    for _ in range(50):
+        now, value = elsewhere(
+            lambda: (threading.get_ident(), kept["context"].run(ref.deref))
+        )
+        assert value == 0
+        if now == ident:
+            break
+    kept["generator"].close()
