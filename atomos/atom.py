@@ -75,8 +75,7 @@ class Atom(ARef[T]):
             >>> Atom(7).deref()
             7
         """
-        seat = _current()
-        if seat is None or seat.tx is None:
+        if _current().tx is None:
             version = self._newest
             if version.number:
                 return version.value
@@ -106,8 +105,7 @@ class Atom(ARef[T]):
             >>> Atom(7).swap(max, 9)
             9
         """
-        seat = _current()
-        if (seat is None or seat.tx is None) and self._extras is None:
+        if _current().tx is None and self._extras is None:
             old = self._newest
             seen = old.number
             if seen > 0:

@@ -29,8 +29,7 @@ _current = current.get
 
 def _merge(cell: Cell[T], fn: Callable[[T, T], T], x: T) -> None:
     """Set `cell` to ``fn(value, x)``; inside a transaction, when it commits."""
-    seat = _current()
-    if seat is None or seat.tx is None:
+    if _current().tx is None:
         old = cell._newest
         if old.number > 0 and publish(cell, old, fn(old.value, x)):
             return

@@ -59,8 +59,7 @@ class AtomicNumber(AtomicReference[N]):
             >>> AtomicInteger(3).add_and_get(2)
             5
         """
-        seat = _current()
-        if seat is not None and seat.tx is not None:
+        if _current().tx is not None:
             return self._add(delta)[1]
         old = self._newest
         seen = old.number
@@ -110,8 +109,7 @@ class AtomicNumber(AtomicReference[N]):
 
     def _add(self, delta: N) -> tuple[N, N]:
         """Add `delta` in any case; return the values before and after."""
-        seat = _current()
-        if seat is None or seat.tx is None:
+        if _current().tx is None:
             old = self._newest
             if old.number > 0:
                 before = old.value

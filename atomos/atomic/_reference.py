@@ -93,8 +93,7 @@ class AtomicReference(Cell[T]):
             >>> AtomicReference("a").get()
             'a'
         """
-        seat = _current()
-        if seat is None or seat.tx is None:
+        if _current().tx is None:
             version = self._newest
             if version.number:
                 return version.value

@@ -43,7 +43,7 @@ def compute(value: T, calls: Iterable[Call]) -> T:
     sentinel.own()
     sentinel.running = False
     seat = current.get()
-    if seat is None or seat.thread.ident != sentinel.ident:
+    if seat.thread.ident != sentinel.ident:
         seat = take_seat()
     before = seat.tx
     try:

@@ -26,8 +26,6 @@ def inside() -> Transaction | None:
     Cost: 3 C calls inside of one, more where asyncio is in use.
     """
     seat = _current()
-    if seat is None:
-        return None
     owner: Owner | None = seat.tx
     if owner is None or seat.thread.ident != get_ident():
         return None

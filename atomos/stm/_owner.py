@@ -24,12 +24,10 @@ from _thread import get_ident
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from atomos.stm._registry import my_record
+from atomos.stm._registry import ThreadRecord, my_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from atomos.stm._registry import ThreadRecord
 
 __all__ = [
     "Asyncio",
@@ -134,8 +132,18 @@ class Seat:
         self.tx: Any = None
 
 
+def _nobodys_seat() -> Seat:
+    """Return a seat in which nothing ever runs, of no thread."""
+    record = ThreadRecord()
+    record.ident, record.dead = 0, True
+    return Seat(record)
+
+
 #: The seat that is used in this context, or was when it was copied.
-current: ContextVar[Seat | None] = ContextVar("atomos.current", default=None)
+current: ContextVar[Seat] = ContextVar(
+    "atomos.current",
+    default=_nobodys_seat(),  # noqa: B039 - nobody writes it: its thread has no ident
+)
 
 
 def take_seat() -> Seat:
@@ -145,7 +153,7 @@ def take_seat() -> Seat:
     """
     seat = current.get()
     thread = my_record()
-    if seat is None or seat.thread is not thread or seat.tx is not None:
+    if seat.thread is not thread or seat.tx is not None:
         seat = Seat(thread)
         current.set(seat)
     return seat

@@ -44,7 +44,7 @@ def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[
 
     def transaction(*args: P.args, **kwargs: P.kwargs) -> R:
         seat = _current()
-        if seat is None or seat.tx is not None or seat.thread.ident != get_ident():
+        if seat.tx is not None or seat.thread.ident != get_ident():
             outer = inside()
             if outer is not None:
                 return run_inside(outer, options, fn, args, kwargs)

@@ -70,7 +70,7 @@ class Scope:
         self._tx: Transaction | None = None
         self._joined = False
         self._was_read_only = False
-        self._before: Seat | None = None
+        self._before: Seat = current.get()
         self._seat: Seat | None = None
         self._open = False
         self._number = 0

@@ -59,8 +59,7 @@ def clear_way(cell: Cell[Any]) -> None:
 
 def read(cell: Cell[T]) -> T:
     """Return the value: the transaction's own, else the latest committed."""
-    seat = _current()
-    if seat is not None and seat.tx is not None:
+    if _current().tx is not None:
         tx = inside()
         if tx is not None:
             return tx.read(cell)
@@ -69,8 +68,7 @@ def read(cell: Cell[T]) -> T:
 
 def exchange(cell: Cell[T], value: T) -> T:
     """Set `cell` to `value`; return the value before."""
-    seat = _current()
-    if seat is not None and seat.tx is not None:
+    if _current().tx is not None:
         tx = inside()
         if tx is not None:
             before = tx.read(cell)
@@ -90,8 +88,7 @@ def exchange(cell: Cell[T], value: T) -> T:
 
 def store(cell: Cell[T], value: T) -> None:
     """Set `cell` to `value` without reading it."""
-    seat = _current()
-    if seat is not None and seat.tx is not None:
+    if _current().tx is not None:
         tx = inside()
         if tx is not None:
             tx.write(cell, value)
@@ -106,8 +103,7 @@ def update(
 
     `fn` runs outside of every lock, again if somebody else was faster.
     """
-    seat = _current()
-    if seat is not None and seat.tx is not None:
+    if _current().tx is not None:
         tx = inside()
         if tx is not None:
             tx.refuse_if_read_only(cell)
@@ -137,8 +133,7 @@ def compare_and_exchange(
     Returns:
         Whether it was set, and the value found.
     """
-    seat = _current()
-    if seat is not None and seat.tx is not None:
+    if _current().tx is not None:
         tx = inside()
         if tx is not None:
             tx.refuse_if_read_only(cell)

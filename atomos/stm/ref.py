@@ -90,7 +90,7 @@ class Ref(ARef[T]):
             7
         """
         seat = _current()
-        if seat is not None and (tx := seat.tx) is not None:
+        if (tx := seat.tx) is not None:
             if (
                 seat.thread.ident == get_ident()
                 and tx.running
@@ -129,8 +129,7 @@ class Ref(ARef[T]):
         """
         seat = _current()
         if (
-            seat is not None
-            and (tx := seat.tx) is not None
+            (tx := seat.tx) is not None
             and seat.thread.ident == get_ident()
             and tx.running
             and "asyncio.tasks" not in modules
