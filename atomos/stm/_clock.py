@@ -41,10 +41,10 @@ commit does neither: it looks at the flags of `_registry`.
 
 Where `now` lies
 ----------------
-An int is an object. Without the GIL, to replace one that another thread has
-made costs both threads 0.5 microseconds on 3.13: its count of references belongs to
-the other. So there `now` is a field of a C structure, which holds bare numbers.
-Two threads on refs of their own went from 1.3 to 1.5 times the work of one.
+An int is an object. Without the GIL, on 3.13, to replace one that another thread
+has made is work for both: its count of references belongs to the other. So there
+`now` is a field of a C structure, which holds bare numbers. In a prototype of this
+engine two threads on refs of their own went from 1.3 to 1.5 times the work of one.
 """
 
 from __future__ import annotations
