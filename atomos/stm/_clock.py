@@ -37,7 +37,7 @@ nobody can need the version that it displaced. Whoever opens a snapshot sees to
 it that `observed` is set when it takes its read point (see `_registry`). A lone
 commit that finds it set clears it and notes its own number in `fresh`. So for
 every open snapshot at R: `observed` is set, or R < `fresh`. A transaction's
-commit does neither: it looks at the flags of `_registry`.
+commit does neither: it looks at the buffer of `_registry`.
 
 Where `now` lies
 ----------------
