@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from atomos.reference import ARef
 from atomos.stm import _solo
 from atomos.stm._cell import Version
-from atomos.stm._clock import clock, release, taken
+from atomos.stm._clock import FREE, clock, release
 from atomos.stm._fitness import refuse_uncallable
-from atomos.stm._owner import current
+from atomos.stm._owner import current, seated
 from atomos.stm._publish import publish
-from atomos.stm._status import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,11 +74,10 @@ class Atom(ARef[T]):
             >>> Atom(7).deref()
             7
         """
-        if _current().tx is None:
-            version = self._newest
-            if version.number:
-                return version.value
-        return _solo.read(self)
+        version = self._newest
+        if (seated and _current().tx is not None) or not version.number:
+            return _solo.read(self)
+        return version.value
 
     def swap(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
         """Set the atom to ``fn(value, *args, **kwargs)`` and return that.
@@ -105,7 +103,7 @@ class Atom(ARef[T]):
             >>> Atom(7).swap(max, 9)
             9
         """
-        if _current().tx is None and self._extras is None:
+        if (not seated or _current().tx is None) and self._extras is None:
             old = self._newest
             seen = old.number
             if seen > 0:
@@ -123,12 +121,12 @@ class Atom(ARef[T]):
                 # which would be another tenth.
                 new: Version[T] = Version()
                 new.value = value
-                new.number = 0
-                new.older = old
-                new.owner = NOBODY
-                for _ in taken:
+                c = clock
+                for number in c.steps:
+                    if number != c.done + 1:
+                        c.skipped.append(number)
+                        break
                     try:
-                        c = clock
                         if (
                             self._newest is old
                             and self._extras is None  # type: ignore[redundant-expr] # `fn` may set it
@@ -137,15 +135,17 @@ class Atom(ARef[T]):
                             and not c.observed
                             and old.older is None
                             and self._history is None
-                            and c.pending is None
                         ):
-                            self._newest = c.pending = new
-                            new.number = seen = c.now + 1  # the commit point
-                            c.now = seen
-                            c.pending = new.older = None
+                            c.now = number
+                            new.number = number
+                            # Again: see `AtomicNumber.add_and_get`.
+                            new.older = old if c.observed else None  # type: ignore[redundant-expr] # others set it
+                            self._newest = new  # the commit point
                             return value
                     finally:
-                        release()
+                        c.done = number
+                        if FREE:
+                            release()
                     break
                 if (
                     self._extras is None  # type: ignore[redundant-expr] # as above

@@ -62,6 +62,9 @@ class Tracer:
                 called = name in _CALLS and following != "CALL"
                 if called or (now < before and name != _SILENT):
                     self._met(frame)
+        elif event == "exception":
+            # What is called has raised: the interpreter goes to the handler at once.
+            self._last.pop(key, None)
         elif event == "return":
             self._last.pop(key, None)
             if frame.f_back is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 from atomos.stm import _solo
 from atomos.stm._cell import Cell, latest
 from atomos.stm._fitness import refuse_uncallable
-from atomos.stm._owner import current
+from atomos.stm._owner import current, seated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,11 +93,10 @@ class AtomicReference(Cell[T]):
             >>> AtomicReference("a").get()
             'a'
         """
-        if _current().tx is None:
-            version = self._newest
-            if version.number:
-                return version.value
-        return _solo.read(self)
+        version = self._newest
+        if (seated and _current().tx is not None) or not version.number:
+            return _solo.read(self)
+        return version.value
 
     def set(self, value: T) -> T:
         """Set the value, and return it (Java returns nothing).

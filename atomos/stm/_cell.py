@@ -47,10 +47,12 @@ class Version(Generic[T]):
 
     Attributes:
         value: The value. Never changes once linked, but is dropped if aborted.
-        number: 0 until decided; then never changes.
+        number: 0 until decided; then never changes. A commit of one cell alone
+            links a version that has its number already.
         older: A committed version before this one, the last that an open
             snapshot needs; None when there is none. Always settled.
-        owner: Who decides it, while `number` is 0.
+        owner: Who decides it. Set before a version with number 0 is linked, and
+            looked at only while its number is 0.
     """
 
     __slots__ = ("number", "older", "owner", "value")
@@ -66,9 +68,9 @@ class Cell(Generic[T]):
 
     Attributes:
         _newest: The version linked last. Written only by the holder, or under
-            `clock.lock` while nobody holds the cell.
+            turn while nobody holds the cell.
         _holder: The status that holds the cell until it is decided; a decided
-            one holds nothing. Written only under `clock.lock`.
+            one holds nothing. Written only by who has the clock's turn.
         _history: What open snapshots need beyond the chain that hangs off
             `_newest`; None until first needed. See `_history`.
         _kept_for: The open points for which the old versions were trimmed last;
@@ -112,7 +114,6 @@ class Cell(Generic[T]):
         version.value = value
         version.number = INITIAL
         version.older = None
-        version.owner = None
         self._newest = version
         self._holder = None
         self._history = self._kept_for = None

@@ -35,11 +35,11 @@ from typing import TYPE_CHECKING, Any
 
 from atomos.errors import TransactionStateError
 from atomos.stm._cell import Cell, Version, latest, pending
-from atomos.stm._clock import clock, commit_point, read_point
+from atomos.stm._clock import commit_point, finished_point
 from atomos.stm._commute import compute
-from atomos.stm._footprint import Lost, Write
+from atomos.stm._footprint import Lost, Restart, Write
 from atomos.stm._history import trim_or_leave
-from atomos.stm._hold import hold
+from atomos.stm._hold import hold, take
 from atomos.stm._publish import publish_one, publish_two
 from atomos.stm._queue import turn
 from atomos.stm._registry import close_snapshot, open_points
@@ -53,8 +53,6 @@ __all__ = ["Change", "commit"]
 
 #: How often a commit is driven back before it joins the queue.
 ROUNDS = 4
-
-_lock = clock.lock
 
 #: A cell that was read, and the version seen.
 Read = tuple[Cell[Any], Version[Any]]
@@ -78,11 +76,15 @@ def commit(tx: Transaction) -> list[Change]:
     Cost: O(read set + write set); two locks for each cell written, one more
     for the commit point.
     """
-    written = len(tx.writes)
-    if written == 0:
-        return []
+    if tx.doomed is not None:
+        raise Restart(tx.doomed)  # its body has swallowed the signal
     if not tx.fresh:
         close_snapshot(tx, tx.thread)  # what this displaces is not kept for itself
+    written = len(tx.writes)
+    if written == 0:
+        if tx.status is not None:
+            abort(tx.status)  # lets go of what it holds
+        return []
     if len(tx.view) == written <= 2 and not tx.holding:
         if written == 1:
             if publish_one(tx):
@@ -130,11 +132,7 @@ def _commit_freely(tx: Transaction, entries: list[Write], reads: list[Read]) -> 
     status = tx.status = undecided(tx.thread, tx.label)
     for entry in entries:
         cell = entry.cell
-        with _lock:
-            holder = cell._holder
-            if holder is None or holder.number != 0:
-                cell._holder = status
-                holder = None
+        holder = take(cell, status)
         if holder is not None:
             abort(status)
             wait_for(holder, tx, cell._label())
@@ -149,7 +147,7 @@ def _commit_freely(tx: Transaction, entries: list[Write], reads: list[Read]) -> 
     left = _link(entries, status)
     expected, changed = 0, None
     if reads:
-        expected = read_point()
+        expected = finished_point()
         changed = _changed(reads)
     if changed is None and commit_point(status, expected):
         return True
@@ -172,10 +170,9 @@ def _accept(tx: Transaction, entry: Write, base: Version[Any]) -> bool:
     """
     if entry.calls is not None:
         return entry.base is base
-    if not tx.serializable and not tx.holding:
-        if base.number > tx.point:
-            raise tx.lose(Lost.OVERTAKEN, entry.cell)
-    elif entry.seen is not None and entry.seen is not base:
+    if not tx.serializable and not tx.holding and base.number > tx.point:
+        raise tx.lose(Lost.OVERTAKEN, entry.cell)
+    if entry.seen is not None and entry.seen is not base:
         raise tx.lose(Lost.STALE, entry.cell)
     return True
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from atomos.stm._owner import Owner, current, take_seat
+from atomos.stm._clock import FREE
+from atomos.stm._owner import Owner, current, seated, take_seat
 
 __all__ = ["TOUCHED", "Call", "Commuting", "compute"]
 
@@ -47,9 +48,13 @@ def compute(value: T, calls: Iterable[Call]) -> T:
         seat = take_seat()
     before = seat.tx
     try:
+        if not FREE:
+            seated[seat] = None
         seat.tx = sentinel
         for fn, args, kwargs in calls:
             value = fn(value, *args, **kwargs)
     finally:
         seat.tx = before
+        if before is None and not FREE:
+            seated.pop(seat, None)
     return value

@@ -1,7 +1,7 @@
 """What a fork must not leave behind in the child.
 
-Before a fork the clock's lock is taken, so no thread is in the middle of a
-section under it; the child starts with a new one. A history's guard
+No thread is in the middle of its turn at the clock then; numbers that others
+had taken are given up in the child. A history's guard
 may be held for longer, by a thread that runs other code meanwhile, so it is not
 waited for: in the child each history is put in order when next used.
 
@@ -13,20 +13,11 @@ from __future__ import annotations
 
 import os
 
-from atomos.stm import _history, _queue, _registry, _status
-from atomos.stm._clock import clock
-
-
-def _before() -> None:
-    clock.lock.acquire()
-
-
-def _in_parent() -> None:
-    clock.lock.release()
+from atomos.stm import _clock, _history, _queue, _registry, _status
 
 
 def _in_child() -> None:
-    clock.lock._at_fork_reinit()  # type: ignore[attr-defined] # not in typeshed
+    _clock.reset_after_fork()
     for guard in _history.guards:
         guard.lock._at_fork_reinit()  # type: ignore[attr-defined] # not in typeshed
         guard.holder = 0
@@ -37,5 +28,7 @@ def _in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_before, after_in_parent=_in_parent, after_in_child=_in_child
+        before=_clock.before_fork,
+        after_in_parent=_clock.after_fork_in_parent,
+        after_in_child=_in_child,
     )

@@ -24,6 +24,7 @@ from _thread import get_ident
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from atomos.stm._clock import FREE
 from atomos.stm._registry import ThreadRecord, my_record
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ __all__ = [
     "current",
     "current_task",
     "modules",
+    "seated",
     "take_seat",
 ]
 
@@ -144,6 +146,12 @@ current: ContextVar[Seat] = ContextVar(
     "atomos.current",
     default=_nobodys_seat(),  # noqa: B039 - nobody writes it: its thread has no ident
 )
+
+
+#: The seats in use. While there are none, atoms need not look for their own, which
+#: saves 3 ns of 36. Without the GIL, where a dict for all would cost more than that,
+#: there is one for good.
+seated: dict[Seat, None] = {_nobodys_seat(): None} if FREE else {}
 
 
 def take_seat() -> Seat:

@@ -1,13 +1,13 @@
-"""Commits of one or two cells, in one section under the clock's lock.
+"""Commits of one or two cells, in one turn at the clock.
 
 The short way for atoms, and for transactions that have touched no more than two
-cells: see that the cells are as they were read, and what is written not held;
-link; step the clock (`_clock`). Check and commit point are one section, so
-nothing is validated again, and there is no status: the first new version is the
-commit record of both. It is linked with number 0, announced, numbered.
+cells: take the clock's turn (`_clock`); see that the cells are as they were read,
+and what is written not held; step the clock and link. Check and commit point are
+one turn, so nothing is validated again, and there is no status: of two cells, the
+first new version is the commit record of both.
 
-The section neither calls nor loops: a backward jump, as a call, may run a
-signal handler or switch threads. That is why it is written out for two.
+What is done with the turn neither calls nor loops: a backward jump, as a call, may
+run a signal handler or switch threads. That is why it is written out for two.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from atomos.stm._cell import Cell, Version
-from atomos.stm._clock import NEVER_ENDS, clock, release, taken
+from atomos.stm._clock import FREE, clock, give_way, more_numbers, release
 from atomos.stm._history import trim_or_leave
 from atomos.stm._registry import my_record, open_points
 from atomos.stm._status import NOBODY
@@ -34,46 +34,48 @@ def publish(cell: Cell[T], old: Version[T], value: T) -> bool:
     Returns:
         Whether it was committed. If not, `cell` was written or is held.
 
-    Cost: O(1), one lock.
+    Cost: O(1), one turn.
     """
     new: Version[T] = Version()
     new.value = value
-    new.number = 0
     new.older = old
-    new.owner = NOBODY
-    for _ in taken:
+    c = clock
+    for number in c.steps:
+        if number != c.done + 1:
+            c.skipped.append(number)
+            give_way()
+            return False
         try:
             if cell._newest is not old:
                 return False
             holder = cell._holder
-            if holder is not None and holder.number == 0:
-                return False
-            left = clock.pending
-            if left is not None and left.number > clock.now:
-                clock.now = left.number
-            number = clock.now + 1
-            cell._newest = new
-            clock.pending = new
-            new.number = number  # the commit point
-            clock.now = number
-            clock.pending = None
-            if clock.observed:
-                clock.observed = False
-                clock.fresh = number
-            elif (
-                old.number >= clock.fresh
-                and old.older is None
-                and cell._history is None
+            if holder is not None:
+                if holder.number == 0:
+                    return False
+                cell._holder = None
+            if c.observed:
+                c.observed = False
+                c.fresh = number  # before `now`: see `_clock`
+            c.now = number
+            new.number = number
+            if not (
+                c.observed
+                or old.number < c.fresh
+                or old.older is not None
+                or cell._history is not None
             ):
                 new.older = None  # no snapshot was opened since: nobody needs it
+                cell._newest = new  # the commit point
                 return True
+            cell._newest = new  # the commit point
         finally:
-            release()
-        break
-    else:
-        raise AssertionError(NEVER_ENDS)
-    trim_or_leave(cell, new, open_points(my_record()))
-    return True
+            c.done = number
+            if FREE:
+                release()
+        trim_or_leave(cell, new, open_points(my_record()))
+        return True
+    more_numbers()
+    return False
 
 
 def publish_one(tx: Transaction) -> bool:
@@ -95,33 +97,32 @@ def publish_one(tx: Transaction) -> bool:
         return False
     if not tx.serializable and base.number > tx.point:
         return False
-    new.owner = NOBODY
-    for _ in taken:
+    new.older = base
+    c = clock
+    for number in c.steps:
+        if number != c.done + 1:
+            c.skipped.append(number)
+            give_way()
+            return False
         try:
             holder = cell._holder
             if cell._newest is not base or (holder is not None and holder.number == 0):
                 return False
-            c = clock
-            left = c.pending
-            if left is not None and left.number > c.now:
-                c.now = left.number
-            new.older = base
-            cell._newest = c.pending = new
-            number = c.now + 1
-            new.number = number  # the commit point
             c.now = number
-            c.pending = None
+            new.number = number
+            cell._newest = new  # the commit point
         finally:
-            release()
-        break
-    else:
-        raise AssertionError(NEVER_ENDS)
-    points = open_points(tx.thread)
-    if points or base.older is not None or cell._history is not None:
-        trim_or_leave(cell, new, points)
-    else:
-        new.older = None
-    return True
+            c.done = number
+            if FREE:
+                release()
+        points = open_points(tx.thread)
+        if points or base.older is not None or cell._history is not None:
+            trim_or_leave(cell, new, points)
+        else:
+            new.older = None
+        return True
+    more_numbers()
+    return False
 
 
 def publish_two(tx: Transaction) -> bool:
@@ -136,9 +137,16 @@ def publish_two(tx: Transaction) -> bool:
         return False
     if not tx.serializable and not base.number <= tx.point >= other_base.number:
         return False
+    new.older = base
     new.owner = NOBODY
+    also.older = other_base
     also.owner = new
-    for _ in taken:
+    c = clock
+    for number in c.steps:
+        if number != c.done + 1:
+            c.skipped.append(number)
+            give_way()
+            return False
         try:
             if cell._newest is not base or other._newest is not other_base:
                 return False
@@ -148,32 +156,26 @@ def publish_two(tx: Transaction) -> bool:
             holder = other._holder
             if holder is not None and holder.number == 0:
                 return False
-            c = clock
-            left = c.pending
-            if left is not None and left.number > c.now:
-                c.now = left.number
-            new.older = base
-            also.older = other_base
             cell._newest = c.pending = new
             other._newest = also
-            number = c.now + 1
             new.number = number  # the commit point of both
             c.now = number
             c.pending = None
         finally:
-            release()
-        break
-    else:
-        raise AssertionError(NEVER_ENDS)
-    also.number = number
-    also.owner = None
-    points = open_points(tx.thread)
-    if points or base.older is not None or cell._history is not None:
-        trim_or_leave(cell, new, points)
-    else:
-        new.older = None
-    if points or other_base.older is not None or other._history is not None:
-        trim_or_leave(other, also, points)
-    else:
-        also.older = None
-    return True
+            c.done = number
+            if FREE:
+                release()
+        also.number = number
+        also.owner = None
+        points = open_points(tx.thread)
+        if points or base.older is not None or cell._history is not None:
+            trim_or_leave(cell, new, points)
+        else:
+            new.older = None
+        if points or other_base.older is not None or other._history is not None:
+            trim_or_leave(other, also, points)
+        else:
+            also.older = None
+        return True
+    more_numbers()
+    return False

@@ -13,11 +13,11 @@ from _thread import get_ident
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from atomos.errors import IsolationError
-from atomos.stm._clock import ABORTED
+from atomos.stm._clock import ABORTED, FREE
 from atomos.stm._commit import commit
 from atomos.stm._footprint import Restart
 from atomos.stm._inside import inside
-from atomos.stm._owner import current, take_seat
+from atomos.stm._owner import current, seated, take_seat
 from atomos.stm._registry import MANY, close_snapshot
 from atomos.stm._status import settle_waiters
 from atomos.stm._transaction import Transaction
@@ -54,6 +54,8 @@ def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[
         while True:
             try:
                 tx.begin()
+                if not FREE:
+                    seated[seat] = None
                 seat.tx = tx
                 # Passing nothing on saves 30 ns.
                 value = (
@@ -63,26 +65,22 @@ def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[
                 # validator that runs while the commit is under way must not join it.
                 tx.running = False
                 seat.tx = None
-                if tx.doomed is None:
-                    changes = commit(tx)
-                    break
-            except (Restart, Exception):
-                if tx.doomed is None:
-                    raise
-                # Falling through would jump back to the code of the `finally`; on
-                # 3.12 an asynchronous exception can hit that jump, outside of both.
-                continue
-            finally:
-                # Plain stores first: an asynchronous exception may hit the call.
+                if not FREE:
+                    del seated[seat]
+                changes = commit(tx)
+                break
+            except BaseException as error:
+                # Plain stores first: an asynchronous exception may hit a call.
                 tx.running = False
+                status = tx.status
                 seat.tx = None
-                status, thread = tx.status, tx.thread
                 if status is not None and status.number == 0:
                     status.number = ABORTED
-                if thread.snapshots:
-                    thread.mine[0] = MANY
-                if status is not None or thread.snapshots:
-                    finish(tx)
+                if not FREE:
+                    seated.pop(seat, None)
+                finish(tx)
+                if tx.doomed is None or not isinstance(error, (Restart, Exception)):
+                    raise
         if changes:
             notify(changes)
         return value
@@ -112,14 +110,15 @@ def finish(tx: Transaction) -> None:
         tx: Any attempt, begun or not.
     """
     tx.running = False
-    status = tx.status
-    if status is not None:
-        if status.number == 0:
-            status.number = ABORTED
-        if status.waiters is not None:
-            settle_waiters(status)
-    if tx.thread.snapshots:
-        close_snapshot(tx, tx.thread)
+    status, thread = tx.status, tx.thread
+    if status is not None and status.number == 0:
+        status.number = ABORTED
+    if thread.snapshots:
+        thread.mine[0] = MANY  # until we know
+    if status is not None and status.waiters is not None:
+        settle_waiters(status)
+    if thread.snapshots:
+        close_snapshot(tx, thread)
 
 
 def join(tx: Transaction, options: Options) -> bool:

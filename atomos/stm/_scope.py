@@ -15,8 +15,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from atomos.errors import TransactionStateError
+from atomos.stm._clock import FREE
 from atomos.stm._inside import inside
-from atomos.stm._owner import Seat, current
+from atomos.stm._owner import Seat, current, seated
 from atomos.stm._registry import my_record
 from atomos.stm._runner import finish, join
 from atomos.stm._transaction import Transaction
@@ -128,6 +129,8 @@ class Scope:
             try:
                 tx.begin()
                 seat = self._seat = Seat(tx.thread)
+                if not FREE:
+                    seated[seat] = None
                 seat.tx = tx
                 current.set(seat)
             except BaseException:
@@ -155,6 +158,8 @@ class Scope:
         seat = self._seat
         if seat is not None:
             seat.tx = None
+            if not FREE:
+                seated.pop(seat, None)
             if current.get() is seat:
                 current.set(self._before)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from atomos.stm._cell import Cell, latest
-from atomos.stm._clock import clock
+from atomos.stm._clock import FREE, NEVER_ENDS, clock, release, turns
 from atomos.stm._hold import wait_until_free
 from atomos.stm._inside import inside
 from atomos.stm._owner import current
@@ -33,7 +33,6 @@ __all__ = [
 
 T = TypeVar("T")
 _current = current.get
-_lock = clock.lock
 
 
 def clear_way(cell: Cell[Any]) -> None:
@@ -43,18 +42,26 @@ def clear_way(cell: Cell[Any]) -> None:
         WouldDeadlockError: The calling thread itself holds it.
     """
     wait_until_free(cell)
-    with _lock:
-        holder = cell._holder
-        if holder is None or holder.number != 0:
-            # Nobody is between linking and numbering while the lock is held, but
-            # the owner of a decided version may just be settling it.
+    for number in turns:
+        try:
+            holder = cell._holder
             newest = cell._newest
-            owner = newest.owner
-            if newest.number == 0 and owner is not None:
-                if owner.number > 0:
-                    newest.number = owner.number
-                elif newest.older is not None:
-                    cell._newest = newest.older
+            if newest.number == 0 and (holder is None or holder.number != 0):
+                # Nobody is between linking and numbering while we have the turn, but
+                # the owner of a decided version may just be settling it.
+                owner = newest.owner
+                if owner is not None:
+                    if owner.number > 0:
+                        newest.number = owner.number
+                    elif newest.older is not None:
+                        cell._newest = newest.older
+        finally:
+            clock.done = number
+            if FREE:
+                release()
+        break
+    else:
+        raise AssertionError(NEVER_ENDS)
 
 
 def read(cell: Cell[T]) -> T:

@@ -103,20 +103,17 @@ class Transaction(Run):
         self.ident = thread.ident
         self.rerunnable = rerunnable
         self.attempts = 0
-        self.updates = self.running = False
-        self.lost_to = self.doomed = None
-        self.deadline = None
+        self.deadline = self.status = self.doomed = self.stale = None
         self.serializable = True
-        self.status = None
+        self.updates = self.read_only = False
         self.view = {}
         self.writes = []
-        self.stale = self.ensured = None
-        self.read_only = False
         if options is not DEFAULT:
             self.read_only = options.read_only
             if options.timeout is not None:
                 self.deadline = monotonic() + options.timeout
             self.serializable = options.isolation != "snapshot"
+            self.ensured = None
 
     def begin(self) -> None:
         """Begin an attempt.
@@ -193,7 +190,7 @@ class Transaction(Run):
         self.stale = self.stale or cell
         version: Version[T] = Version()
         version.number, version.value = found
-        version.older = version.owner = None
+        version.older = None
         return version
 
     def _extend(self) -> None:
@@ -232,7 +229,6 @@ class Transaction(Run):
         new.value = value
         new.number = 0
         new.older = seen
-        new.owner = None
         # In this order: an exception from outside may come in after the call.
         self.view[cell] = new
         self.writes.append(cell)
@@ -298,7 +294,6 @@ class Transaction(Run):
             commutes.value = [call]
             commutes.number = COMMUTED
             commutes.older = seen
-            commutes.owner = None
             self.view[cell] = commutes
             self.writes.append(cell)
 
@@ -309,6 +304,5 @@ class Transaction(Run):
         new.value = compute(seen.value, commutes.value)
         new.number = 0
         new.older = seen
-        new.owner = None
         self.view[cell] = new
         return new
