@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import eq
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from atomos.reference import ARef
 from atomos.stm import _solo
@@ -15,10 +15,12 @@ from atomos.stm._publish import publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Concatenate
 
 __all__ = ["ARef", "Atom"]
 
 T = TypeVar("T")
+P = ParamSpec("P")
 _current = current.get
 
 
@@ -79,7 +81,9 @@ class Atom(ARef[T]):
             return _solo.read(self)
         return version.value
 
-    def swap(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+    def swap(
+        self, fn: Callable[Concatenate[T, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """Set the atom to ``fn(value, *args, **kwargs)`` and return that.
 
         Args:
@@ -112,7 +116,7 @@ class Atom(ARef[T]):
                     value = (
                         fn(old.value, *args, **kwargs)
                         if args or kwargs
-                        else fn(old.value)
+                        else fn(old.value)  # type: ignore[call-arg] # there are none
                     )
                 except TypeError:
                     refuse_uncallable(fn, "swap")
@@ -156,7 +160,7 @@ class Atom(ARef[T]):
         return _solo.update(self, fn, args, kwargs)[1]
 
     def swap_vals(
-        self, fn: Callable[..., T], /, *args: Any, **kwargs: Any
+        self, fn: Callable[Concatenate[T, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> tuple[T, T]:
         """Do as `swap`, and return the value before and after.
 

@@ -107,7 +107,7 @@ class Work:
                 names = names_in(source.path)
             except UNREADABLE as error:
                 failure = (str(source.path), f"{type(error).__name__}: {error}")
-                self.failures.swap(lambda all_, one=failure: (*all_, one))
+                self.failures.swap(lambda all_, one: (*all_, one), failure)
             else:
                 self.reruns.add_and_get(self._index.add(source, names) - 1)
 

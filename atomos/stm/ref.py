@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from _thread import get_ident
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from atomos.errors import NoTransactionError
 from atomos.reference import ARef
@@ -16,12 +16,14 @@ from atomos.stm._run import is_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Concatenate
 
     from atomos.stm._cell import Version
 
 __all__ = ["Ref"]
 
 T = TypeVar("T")
+P = ParamSpec("P")
 _current = current.get
 
 
@@ -139,7 +141,9 @@ class Ref(ARef[T]):
             (inside() or self._no_transaction("set")).write(self, value)
         return value
 
-    def alter(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+    def alter(
+        self, fn: Callable[Concatenate[T, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """Set the ref to ``fn(value, *args, **kwargs)`` and return that.
 
         Raises:
@@ -168,7 +172,9 @@ class Ref(ARef[T]):
         tx.write(self, value)
         return value
 
-    def commute(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> None:
+    def commute(
+        self, fn: Callable[Concatenate[T, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> None:
         """Set the ref to ``fn(newest, *args, **kwargs)`` when committing.
 
         For functions whose order does not matter, such as adding. Computed on
