@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, overload
 
 from atomos.atomic._reference import AtomicReference
 from atomos.stm._cell import latest
@@ -44,6 +44,14 @@ class AtomicReferenceArray(Generic[T]):
 
     _cells: tuple[AtomicReference[T], ...]
 
+    @overload
+    def __init__(
+        self: AtomicReferenceArray[X | None], length_or_values: int
+    ) -> None: ...
+
+    @overload
+    def __init__(self, length_or_values: Iterable[T]) -> None: ...
+
     def __init__(self, length_or_values: int | Iterable[T]) -> None:
         """Start with so many times None, or with a copy of the values given.
 
@@ -67,7 +75,7 @@ class AtomicReferenceArray(Generic[T]):
 
     def _cell(self, *value: T) -> AtomicReference[T]:
         """Return a new element."""
-        return AtomicReference(*value)
+        return AtomicReference(*value)  # type: ignore[return-value] # see __init__
 
     def _at(self, index: int) -> AtomicReference[T]:
         if index < 0 or index >= len(self._cells):

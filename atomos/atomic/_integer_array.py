@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from atomos.atomic._array import AtomicReferenceArray
 from atomos.atomic._numbers import AtomicInteger
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 __all__ = ["AtomicIntegerArray"]
 
 
@@ -36,6 +39,8 @@ class AtomicIntegerArray(AtomicReferenceArray[int]):
         return AtomicInteger(*value)
 
     if TYPE_CHECKING:
+
+        def __init__(self, length_or_values: int | Iterable[int]) -> None: ...
 
         def _at(self, index: int) -> AtomicInteger: ...
 

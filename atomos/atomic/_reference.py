@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import eq, is_
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar, overload
 
 from atomos.stm import _solo
 from atomos.stm._cell import Cell, latest
@@ -38,6 +38,12 @@ class AtomicReference(Cell[T]):
 
     #: Values of this type only. A subclass may narrow it.
     _kind: ClassVar[type] = object
+
+    @overload
+    def __init__(self: AtomicReference[X | None]) -> None: ...
+
+    @overload
+    def __init__(self, value: T) -> None: ...
 
     def __init__(
         self,
