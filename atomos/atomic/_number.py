@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Number
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from atomos.atomic._reference import AtomicReference
 from atomos.stm import _solo
@@ -14,9 +14,18 @@ from atomos.stm._publish import publish
 
 __all__ = ["AtomicNumber"]
 
-# int passes for float. A type checker cannot know that arithmetic on N gives N, and
-# `cast` would be a call.
-N = TypeVar("N", bound=float)
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    class _Summand(Protocol):
+        """A number of any type: `numbers.Number` says nothing to a type checker."""
+
+        def __add__(self, other: Any, /) -> Any: ...
+        def __neg__(self) -> Any: ...
+
+
+# A type checker cannot know that 1 passes for N, and `cast` would be a call.
+N = TypeVar("N", bound="_Summand")
 _current = current.get
 
 
@@ -34,11 +43,15 @@ class AtomicNumber(AtomicReference[N]):
     __slots__ = ()
     _kind: ClassVar[type] = Number
 
+    if TYPE_CHECKING:
+
+        def __init__(self, value: N) -> None: ...
+
     def __int__(self) -> int:
-        return int(self.get())
+        return int(self.get())  # type: ignore[call-overload, no-any-return] # or raises
 
     def __float__(self) -> float:
-        return float(self.get())
+        return float(self.get())  # type: ignore[arg-type] # or raises
 
     def add_and_get(self, delta: N) -> N:
         """Add `delta`, and return the sum. Ints do not overflow.
@@ -63,7 +76,7 @@ class AtomicNumber(AtomicReference[N]):
         if seen == 0:
             return self._add(delta)[1]
         before = old.value
-        value: N = before + delta  # type: ignore[assignment] # checked below
+        value: N = before + delta
         if type(value) is not type(before):
             return self._add(delta)[1]
         # As `publish` where nothing is in the way, without its call.
@@ -102,16 +115,16 @@ class AtomicNumber(AtomicReference[N]):
             old = self._newest
             if old.number > 0:
                 before = old.value
-                value: N = before + delta  # type: ignore[assignment] # checked below
+                value: N = before + delta
                 if type(value) is type(before) and publish(self, old, value):
                     return before, value
         return _solo.update(self, self._plus, (delta,), {})
 
     def _plus(self, value: N, delta: N) -> N:
-        after = value + delta
+        after: N = value + delta
         if not isinstance(after, self._kind):
             self._refuse(after)
-        return after  # type: ignore[return-value] # checked above
+        return after
 
     def get_and_add(self, delta: N) -> N:
         """Add `delta`, and return the value before.
@@ -143,7 +156,7 @@ class AtomicNumber(AtomicReference[N]):
             >>> AtomicInteger(3).subtract_and_get(2)
             1
         """
-        return self.add_and_get(-delta)  # type: ignore[arg-type] # see N
+        return self.add_and_get(-delta)
 
     def get_and_subtract(self, delta: N) -> N:
         """Subtract `delta`, and return the value before.
@@ -158,7 +171,7 @@ class AtomicNumber(AtomicReference[N]):
             >>> AtomicInteger(3).get_and_subtract(2)
             3
         """
-        return self._add(-delta)[0]  # type: ignore[arg-type] # see N
+        return self._add(-delta)[0]
 
     def increment_and_get(self) -> N:
         """Add 1, and return the sum.
