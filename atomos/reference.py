@@ -13,12 +13,12 @@ from atomos.stm._cell import Cell, latest
 from atomos.stm._fitness import refuse_uncallable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable
 
 __all__ = ["ARef"]
 
 T = TypeVar("T")
-Watch = "Callable[[Any, ARef[T], T, T], object]"
+X = TypeVar("X")
 
 _logger = logging.getLogger("atomos")
 
@@ -256,7 +256,7 @@ class ARef(Cell[T]):
         extras: Extras | None = self._extras
         return None if extras is None else extras.meta
 
-    def alter_meta(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    def alter_meta(self, fn: Callable[..., X], /, *args: Any, **kwargs: Any) -> X:
         """Set the metadata to ``fn(meta, *args, **kwargs)`` and return that.
 
         Raises:
@@ -279,7 +279,7 @@ class ARef(Cell[T]):
                     extras.meta = after
                     return after
 
-    def reset_meta(self, meta: Mapping[Any, Any] | Any, /) -> Any:
+    def reset_meta(self, meta: X, /) -> X:
         """Set the metadata to `meta` and return it.
 
         Cost: O(1).

@@ -19,6 +19,7 @@ from atomos.stm._runner import transactional
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Literal
 
     from atomos.stm._block import RetryBlock
     from atomos.stm._run import Options
@@ -75,7 +76,7 @@ def dosync(fn: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def dosync(
     *,
-    isolation: str | None = None,
+    isolation: Literal["serializable", "snapshot"] | None = None,
     read_only: bool = False,
     timeout: float | None = None,
     max_attempts: int | None = None,
@@ -87,7 +88,7 @@ def dosync(
     fn: Callable[P, R] | None = None,
     /,
     *,
-    isolation: str | None = None,
+    isolation: Literal["serializable", "snapshot"] | None = None,
     read_only: bool = False,
     timeout: float | None = None,
     max_attempts: int | None = None,
