@@ -113,7 +113,7 @@ lint: $(VENV)/.dev ## Check style and formatting
 
 .PHONY: types
 types: $(VENV)/.dev ## Check the types
-	$(PY) -m mypy atomos $(wildcard tests/typing)
+	$(PY) -m mypy
 
 .PHONY: package
 package: $(VENV)/.wheels ## Build the package and import it in an empty environment
