@@ -18,7 +18,7 @@ try:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.table import Table
     from rich.text import Text
-except ImportError:  # pragma: no cover - depends on what is installed
+except ImportError:
     HAVE_RICH = False
 else:
     HAVE_RICH = True

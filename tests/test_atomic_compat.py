@@ -339,7 +339,7 @@ def test_memory_is_at_most_256_bytes(make):
         AtomicNumber, AtomicReferenceArray, AtomicIntegerArray, AtomicStampedReference,
         AtomicMarkableReference, LongAdder, LongAccumulator,
     ],
-)  # fmt: skip
+)  # fmt: skip # a list to be read at once
 def test_no_instance_dict(kind):
     assert kind.__name__ in atomos.atomic.__all__
     assert "__dict__" not in dir(kind)

@@ -91,7 +91,7 @@ def in_thread(fn):
         (lambda: LongAccumulator(lambda a, b: a + b, 0), lambda a: a.accumulate(1),
          lambda a: a.get()),
     ],
-)  # fmt: skip
+)  # fmt: skip # at most two lines for a case
 def test_increments_add_up(make, call, total):
     atomic = make()
 
@@ -280,7 +280,7 @@ def all_kinds():
          lambda a: a.get()),
         (LongAdder(), lambda a: a.increment(), lambda a: a.sum()),
         (LongAccumulator(max, 1), lambda a: a.accumulate(2), lambda a: a.get()),
-    ]  # fmt: skip
+    ]  # fmt: skip # at most two lines for a case
 
 
 @pytest.mark.parametrize("index", range(len(all_kinds())))

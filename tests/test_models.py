@@ -309,7 +309,10 @@ class AtomMachine(RuleBasedStateMachine):
     @rule(amount=VALUES, inside=st.booleans())
     def swap_vals(self, amount, inside):
         before, after = self.value, self.value + amount
-        fn = lambda: self.atom.swap_vals(add, amount=amount)  # noqa: E731
+
+        def fn():
+            return self.atom.swap_vals(add, amount=amount)
+
         self.call(fn, after, (before, after), inside)
 
     @rule(value=VALUES, inside=st.booleans())
@@ -324,7 +327,10 @@ class AtomMachine(RuleBasedStateMachine):
     @rule(guess=VALUES, value=VALUES, right=st.booleans(), inside=st.booleans())
     def compare_and_set(self, guess, value, right, inside):
         old = float(self.value) if right else guess
-        fn = lambda: self.atom.compare_and_set(old, value)  # noqa: E731
+
+        def fn():
+            return self.atom.compare_and_set(old, value)
+
         if old == self.value:
             self.call(fn, value, True, inside)
         else:

@@ -74,9 +74,11 @@ def test_it_does_not_wait_for_a_plain_block(form, kind, wrote, read_only):
                 put(cell, 1) if wrote else cell.deref()
             park()
 
+    def read():
+        return [cell.deref() for cell in cells]
+
     block = Parked(hold)
     try:
-        read = lambda: [cell.deref() for cell in cells]  # noqa: E731
         assert elsewhere(read) == [0] * 5
         assert elsewhere(lambda: transact(form, read, read_only=read_only)) == [0] * 5
     finally:
