@@ -168,7 +168,7 @@ def _report(
         ("Most used", ", ".join(f"{name} {n:,}" for name, n in common)),
         ("Snapshots audited", f"{work.snapshots:,}"),
         ("Snapshots read again", f"{work.snapshot_reruns:,}"),
-        ("Seconds in transactions", f"{seconds[0]:.1f}"),
+        ("Seconds with transactions", f"{seconds[0]:.1f}"),
         ("Seconds with one thread", f"{seconds[1]:.1f}"),
         ("Equal to the count by one thread", "yes" if equal else "NO"),
     ]
