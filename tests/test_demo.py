@@ -80,7 +80,9 @@ def test_finds_files_below_and_their_packages(folder):
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_result_equals_the_count_by_one_thread(folder, threads, rich, capsys):
+    turn = sys.getswitchinterval()
     assert run.demo(corpus.find_sources(folder), threads) == 0
+    assert sys.getswitchinterval() == turn
     out = capsys.readouterr().out
     assert [line for line in out.splitlines() if "yes" in line and "Equal" in line]
     assert "WRONG" not in out
