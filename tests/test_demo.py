@@ -19,6 +19,39 @@ from atomos._demo.threads import Work
 WITHOUT_RICH = "import sys; sys.modules['rich'] = None; import runpy; "
 LIMIT = 60  # seconds that one run of the demo may take
 
+#: The demo, with two threads that count nothing before they are told to stop. It says
+#: when all of its threads are started and both of these wait.
+HELD = """
+import sys, threading
+from collections import Counter
+import atomos._demo.threads
+from atomos._demo import run
+
+waiting = threading.Semaphore(0)
+
+class Work(run.Work):
+    said = False
+
+    def done(self):
+        if not self.said:
+            self.said = waiting.acquire() and waiting.acquire()
+            print("at work", flush=True)
+        return super().done()
+
+    def wait(self, path):
+        waiting.release()
+        self._stop.wait()
+        return Counter(a=1)
+
+def make(*arguments):
+    work = Work(*arguments)
+    atomos._demo.threads.names_in = work.wait
+    return work
+
+run.Work = make
+sys.exit(run.main(["--threads", "2"]))
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -258,14 +291,7 @@ def test_plain_terminal_with_few_characters(folder):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no SIGINT for a child")
 def test_interrupt_ends_it_cleanly():
-    code = (
-        "import sys; from atomos._demo import threads, run\n"
-        "def slow(path): print('at work', flush=True); threads.time.sleep(0.01)\n"
-        "import time; threads.time = time; threads.names_in = slow\n"
-        "sys.exit(run.main(['--threads', '2']))"
-    )
-    code = code.replace("time.sleep(0.01)", "time.sleep(0.01); return Counter(a=1)")
-    process = start("-c", "from collections import Counter\n" + code)
+    process = start("-c", HELD)
     assert process.stdout is not None
     for line in process.stdout:
         if "at work" in line:
@@ -273,4 +299,4 @@ def test_interrupt_ends_it_cleanly():
     process.send_signal(signal.SIGINT)
     status, out, err = finish(process)
     assert (status, err) == (130, "")
-    assert "Interrupted: " in out
+    assert "Interrupted: 2 of " in out
