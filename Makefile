@@ -45,14 +45,15 @@ endif
 $(VENV)/.demo: EXTRAS := demo
 $(VENV)/.test: EXTRAS := test,demo
 $(VENV)/.bench: EXTRAS := bench
+$(VENV)/.docs: EXTRAS := docs
 $(VENV)/.dev: EXTRAS := dev
-$(VENV)/.demo $(VENV)/.test $(VENV)/.bench $(VENV)/.dev: $(VENV)/.made
-	$(if $(and $(FREE_THREADED),$(filter %/.dev,$@)),@$(NO_TOOLS))
+$(VENV)/.demo $(VENV)/.test $(VENV)/.bench $(VENV)/.docs $(VENV)/.dev: $(VENV)/.made
+	$(if $(and $(FREE_THREADED),$(filter %/.dev %/.docs,$@)),@$(NO_TOOLS))
 	@echo "Installing atomos[$(EXTRAS)] in $(VENV)"
 	@$(PIP_INSTALL) --editable '.[$(EXTRAS)]'
 	@touch $@
 
-NO_TOOLS = echo "mypy needs packages with no wheel for Python $(TAG)." \
+NO_TOOLS = echo "mypy and Sphinx need packages with no wheel for Python $(TAG)." \
   "Use an interpreter with a GIL for this." >&2; exit 1
 
 # The runtime dependencies as wheels, so that `make package` needs no network.
@@ -76,6 +77,12 @@ test: $(VENV)/.test ## Run the tests
 .PHONY: bench
 bench: $(VENV)/.bench ## Run the benchmarks
 	$(PY) -m benchmarks $(ARGS)
+
+.PHONY: docs
+docs: $(VENV)/.docs ## Build the manual as HTML, in docs/_build
+	@$(PY) -m sphinx --fresh-env --fail-on-warning --keep-going --quiet \
+	  docs docs/_build $(ARGS)
+	@echo "docs: see docs/_build/index.html"
 
 .PHONY: check
 ifeq ($(FREE_THREADED),)

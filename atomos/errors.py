@@ -1,8 +1,8 @@
 """Every error that atomos raises, under one root.
 
 A message says what happened, names the refs by their `name`, and says what to
-do. All of them are ordinary `Exception`s: a body may catch them. The engine's
-own control signals are not here, since no user code should see them.
+do. Each is an ordinary `Exception`: a body may catch it. The engine's own
+control signals are not here, since no user code should see them.
 """
 
 from __future__ import annotations
