@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from operator import eq
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from atomos.reference import ARef
 from atomos.stm import _solo
+from atomos.stm._arguments import NOT_GIVEN, one_of
 from atomos.stm._cell import Version
 from atomos.stm._clock import FREE, clock, release
 from atomos.stm._fitness import refuse_uncallable
@@ -41,6 +42,7 @@ class Atom(ARef[T]):
 
     __slots__ = ()
 
+    @overload
     def __init__(
         self,
         value: T,
@@ -48,6 +50,19 @@ class Atom(ARef[T]):
         name: str | None = None,
         validator: Callable[[T], object] | None = None,
         meta: Any = None,
+    ) -> None: ...
+
+    @overload
+    def __init__(self, *, state: T) -> None: ...
+
+    def __init__(
+        self,
+        value: T = NOT_GIVEN,
+        *,
+        name: str | None = None,
+        validator: Callable[[T], object] | None = None,
+        meta: Any = None,
+        state: T = NOT_GIVEN,
     ) -> None:
         """Start with `value`.
 
@@ -57,6 +72,7 @@ class Atom(ARef[T]):
             validator: Called with each value before it is stored; a false
                 answer or an exception refuses it.
             meta: Metadata, any object.
+            state: The name of `value` in atomos 0.3.
 
         Raises:
             TypeError: `validator` is not callable.
@@ -64,6 +80,8 @@ class Atom(ARef[T]):
 
         Cost: O(1); at most 256 bytes without the value.
         """
+        if value is NOT_GIVEN or state is not NOT_GIVEN:
+            value = one_of(type(self).__name__, "value", value, "state", state)
         super().__init__(value, name=name, validator=validator, meta=meta)
 
     def deref(self) -> T:
@@ -82,7 +100,7 @@ class Atom(ARef[T]):
         return version.value
 
     def swap(
-        self, fn: Callable[Concatenate[T, P], T], /, *args: P.args, **kwargs: P.kwargs
+        self, fn: Callable[Concatenate[T, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Set the atom to ``fn(value, *args, **kwargs)`` and return that.
 
@@ -178,11 +196,11 @@ class Atom(ARef[T]):
         refuse_uncallable(fn, "swap_vals")
         return _solo.update(self, fn, args, kwargs)
 
-    def reset(self, value: T) -> T:
-        """Set the atom to `value`; return the value BEFORE, as atomos 0.3 does.
+    def reset(self, newval: T) -> T:
+        """Set the atom to `newval`; return the value BEFORE, as atomos 0.3 does.
 
         Raises:
-            ValidationError: The validator refuses `value`.
+            ValidationError: The validator refuses `newval`.
 
         Cost: one lock.
 
@@ -194,13 +212,13 @@ class Atom(ARef[T]):
             >>> atom.deref()
             8
         """
-        return _solo.exchange(self, value)
+        return _solo.exchange(self, newval)
 
-    def reset_vals(self, value: T) -> tuple[T, T]:
-        """Set the atom to `value`; return the value before and after.
+    def reset_vals(self, newval: T) -> tuple[T, T]:
+        """Set the atom to `newval`; return the value before and after.
 
         Raises:
-            ValidationError: The validator refuses `value`.
+            ValidationError: The validator refuses `newval`.
 
         Cost: one lock.
 
@@ -209,10 +227,29 @@ class Atom(ARef[T]):
             >>> Atom(7).reset_vals(8)
             (7, 8)
         """
-        return _solo.exchange(self, value), value
+        return _solo.exchange(self, newval), newval
 
-    def compare_and_set(self, old: object, new: T) -> bool:
+    @overload
+    def compare_and_set(self, old: object, new: T) -> bool: ...
+
+    @overload
+    def compare_and_set(self, *, oldval: object, newval: T) -> bool: ...
+
+    def compare_and_set(
+        self,
+        old: object = NOT_GIVEN,
+        new: T = NOT_GIVEN,
+        *,
+        oldval: object = NOT_GIVEN,
+        newval: T = NOT_GIVEN,
+    ) -> bool:
         """Set the atom to `new` if its value equals `old` (``==``).
+
+        Args:
+            old: What the value must be equal to.
+            new: The value to set.
+            oldval: The name of `old` in atomos 0.3.
+            newval: The name of `new` in atomos 0.3.
 
         Returns:
             Whether it was set.
@@ -228,4 +265,8 @@ class Atom(ARef[T]):
             >>> atom.compare_and_set(7, 8), atom.compare_and_set(7, 9)
             (True, False)
         """
+        if old is NOT_GIVEN or oldval is not NOT_GIVEN:
+            old = one_of("compare_and_set", "old", old, "oldval", oldval)
+        if new is NOT_GIVEN or newval is not NOT_GIVEN:
+            new = one_of("compare_and_set", "new", new, "newval", newval)
         return _solo.compare_and_exchange(self, old, new, eq)[0]

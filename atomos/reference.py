@@ -179,8 +179,8 @@ class ARef(Cell[T]):
         extras: Extras | None = self._extras
         return {} if extras is None else dict(extras.watches)
 
-    def notify_watches(self, old: T, new: T) -> None:
-        """Call every watch as if this reference had gone from `old` to `new`.
+    def notify_watches(self, oldval: T, newval: T) -> None:
+        """Call every watch as if this reference had gone from `oldval` to `newval`.
 
         Cost: O(watches) calls.
 
@@ -196,7 +196,7 @@ class ARef(Cell[T]):
             return
         for key, fn in extras.watches.items():
             try:
-                fn(key, self, old, new)
+                fn(key, self, oldval, newval)
             except Exception:
                 _logger.exception("watch %r of %s raised", key, self._label())
 

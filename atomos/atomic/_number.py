@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from atomos.atomic._reference import AtomicReference
 from atomos.stm import _solo
-from atomos.stm._cell import Version
+from atomos.stm._arguments import NOT_GIVEN
+from atomos.stm._cell import Cell, Version
 from atomos.stm._clock import FREE, clock, release
 from atomos.stm._owner import current, seated
 from atomos.stm._publish import publish
@@ -43,9 +44,18 @@ class AtomicNumber(AtomicReference[N]):
     __slots__ = ()
     _kind: ClassVar[type] = Number
 
-    if TYPE_CHECKING:
+    def __init__(self, value: N = NOT_GIVEN) -> None:
+        """Start with `value`; without one with None, until a number is set.
 
-        def __init__(self, value: N) -> None: ...
+        Raises:
+            TypeError: `value` is not of the type that this class holds.
+
+        Cost: O(1).
+        """
+        if value is NOT_GIVEN:
+            Cell.__init__(self, None)  # type: ignore[misc] # as in 0.3
+        else:
+            super().__init__(value)
 
     def __int__(self) -> int:
         return int(self.get())  # type: ignore[call-overload, no-any-return] # or raises
