@@ -12,6 +12,7 @@ from _thread import allocate_lock
 from typing import TYPE_CHECKING, Any
 
 from atomos.errors import ValidationError
+from atomos.stm._arguments import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,10 +59,10 @@ def ask(validator: Callable[[Any], object], value: object, label: str) -> None:
         accepted = bool(validator(value))
     except Exception as error:
         msg = (
-            f"the validator of {label} raised on {value!r}: {error!r}; "
+            f"the validator of {label} raised on {shown(value)}: {shown(error)}; "
             "nothing was written"
         )
         raise ValidationError(msg) from error
     if not accepted:
-        msg = f"the validator of {label} refused {value!r}; nothing was written"
+        msg = f"the validator of {label} refused {shown(value)}; nothing was written"
         raise ValidationError(msg)

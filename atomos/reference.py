@@ -9,6 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from atomos._extras import Extras, ask, guard
+from atomos.stm._arguments import shown
 from atomos.stm._cell import Cell, latest
 from atomos.stm._fitness import refuse_uncallable
 
@@ -63,7 +64,7 @@ class ARef(Cell[T]):
             ValidationError: `validator` refuses `value`.
         """
         if name is not None and not isinstance(name, str):
-            msg = f"name must be a str or None, not {name!r}"
+            msg = f"name must be a str or None, not {shown(name)}"
             raise TypeError(msg)
         super().__init__(value)
         if name is not None or meta is not None:

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 
 import pytest
-from helpers import CELLS, FORMS, RERUN_FORMS, commit, elsewhere, transact
+from helpers import (
+    CELLS,
+    FORMS,
+    RERUN_FORMS,
+    blocked,
+    commit,
+    elsewhere,
+    start,
+    transact,
+)
 
-from atomos import Atom, Ref, atomically, dosync
+from atomos import (
+    Atom,
+    AtomicInteger,
+    AtomicStampedReference,
+    LongAdder,
+    Ref,
+    atomically,
+    dosync,
+)
 from atomos.errors import (
     AtomosError,
     CommuteError,
@@ -168,8 +186,14 @@ BAD_VALUES = [
     ({"timeout": -1}, "timeout must be"),
     ({"timeout": -0.001}, "timeout must be"),
     ({"timeout": math.nan}, "timeout must be"),
+    ({"timeout": -math.inf}, "timeout must be"),
+    ({"timeout": True}, "timeout must be"),
+    ({"timeout": False}, "timeout must be"),
+    ({"timeout": 10**400}, "timeout must be"),
     ({"max_attempts": 0}, "max_attempts must be"),
     ({"max_attempts": -3}, "max_attempts must be"),
+    ({"max_attempts": True}, "max_attempts must be"),
+    ({"max_attempts": False}, "max_attempts must be"),
 ]
 BAD_TYPES = [
     ({"isolation": 3}, "isolation"),
@@ -209,6 +233,8 @@ def test_arguments_of_a_wrong_type(options, text):
         {"timeout": 0.0},
         {"timeout": math.inf},
         {"timeout": 10**9},
+        {"timeout": 10**300},
+        {"timeout": sys.float_info.max},
         {"max_attempts": 1},
         {"read_only": True},
         {"name": "the job"},
@@ -232,13 +258,34 @@ def test_unknown_and_positional_arguments():
         dosync(lambda: None, 1)
 
 
-@pytest.mark.parametrize("value", [-1, -0.5, math.nan, "x", 1.5, [1]])
+@pytest.mark.parametrize("value", [-1, -0.5, math.nan, "x", 1.5, [1], True, False])
 def test_max_history(value):
     with pytest.raises((ValueError, TypeError), match="max_history must be") as caught:
         Ref(0, max_history=value)
     assert repr(value) in str(caught.value)
     if isinstance(value, int) or value != value:
         assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("name", ["timeout", "max_attempts", "isolation"])
+def test_a_number_that_has_too_many_digits_to_be_shown(name):
+    """Python refuses to make a text of it, with a ValueError that helps nobody."""
+    with pytest.raises(ValueError, match=f"{name} must be"):
+        dosync(**{name: -(10**5000)})
+    with pytest.raises(ValueError, match="max_history must be"):
+        Ref(0, max_history=-(10**5000))
+
+
+@pytest.mark.parametrize("timeout", [math.inf, sys.float_info.max])
+@pytest.mark.parametrize("form", ["decorator", "loop", "block"])
+def test_the_longest_timeouts_wait_as_long_as_it_takes(form, timeout):
+    ref = Ref(0)
+    with dosync():
+        ref.set(1)
+        job = start(lambda: transact(form, lambda: ref.set(2), timeout=timeout))
+        blocked(job)
+    job.join()
+    assert ref.deref() == 2
 
 
 # Functions that cannot be run again
@@ -377,3 +424,38 @@ def test_one_root_and_a_familiar_base(kind, base):
     assert issubclass(kind, AtomosError)
     assert issubclass(kind, base)
     assert kind.__doc__
+
+
+# Values that cannot be shown
+
+
+class Unshowable(Exception):
+    def __repr__(self):
+        raise RuntimeError("no repr")
+
+
+def raise_unshowable(value):
+    raise Unshowable
+
+
+UNSHOWABLE = {
+    "Ref": (TypeError, lambda it: Ref(0, validator=it)),
+    "name": (TypeError, lambda it: Ref(0, name=it)),
+    "dosync": (TypeError, lambda it: dosync(it)),
+    "dosync's name": (TypeError, lambda it: dosync(name=it)),
+    "isolation": (ValueError, lambda it: dosync(isolation=it)),
+    "max_history": (ValueError, lambda it: Ref(0, max_history=it)),
+    "refused": (ValidationError, lambda it: Ref(it, validator=lambda value: False)),
+    "raised on": (ValidationError, lambda it: Atom(it, validator=raise_unshowable)),
+    "AtomicInteger": (TypeError, lambda it: AtomicInteger(it)),
+    "set": (TypeError, lambda it: AtomicInteger(1).set(it)),
+    "stamp": (TypeError, lambda it: AtomicStampedReference(None, it)),
+    "LongAdder": (TypeError, lambda it: LongAdder().add(it)),
+}
+
+
+@pytest.mark.parametrize("what", UNSHOWABLE)
+def test_a_value_whose_repr_raises_does_not_hide_the_error(what):
+    kind, call = UNSHOWABLE[what]
+    with pytest.raises(kind, match="its repr raises RuntimeError"):
+        call(Unshowable())

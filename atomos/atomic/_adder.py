@@ -12,6 +12,7 @@ from operator import add
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from atomos.stm import _solo
+from atomos.stm._arguments import shown
 from atomos.stm._cell import Cell, latest
 from atomos.stm._fitness import refuse_uncallable
 from atomos.stm._inside import inside
@@ -101,8 +102,8 @@ class LongAdder(Cell[int]):
         """
         if not isinstance(x, int):
             msg = (
-                f"LongAdder adds int only, not {type(x).__name__} {x!r}; nothing was "
-                "changed"
+                f"LongAdder adds int only, not {type(x).__name__} {shown(x)}; nothing "
+                "was changed"
             )
             raise TypeError(msg)
         _merge(self, add, x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from atomos.stm import _solo
+from atomos.stm._arguments import shown
 from atomos.stm._cell import Cell, latest
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Pair(Cell[tuple[T, L]], Generic[T, L]):
         if not isinstance(label, self._kind):
             msg = (
                 f"{type(self).__name__} needs {self._kind.__name__}, not "
-                f"{type(label).__name__} {label!r}; nothing was changed"
+                f"{type(label).__name__} {shown(label)}; nothing was changed"
             )
             raise TypeError(msg)
         return label

@@ -6,6 +6,7 @@ from operator import eq, is_
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar, overload
 
 from atomos.stm import _solo
+from atomos.stm._arguments import shown
 from atomos.stm._cell import Cell, latest
 from atomos.stm._fitness import refuse_uncallable
 from atomos.stm._owner import current, seated
@@ -67,7 +68,7 @@ class AtomicReference(Cell[T]):
     def _refuse(self, value: object) -> NoReturn:
         msg = (
             f"{type(self).__name__} holds {self._kind.__name__} only, not "
-            f"{type(value).__name__} {value!r}; nothing was changed"
+            f"{type(value).__name__} {shown(value)}; nothing was changed"
         )
         raise TypeError(msg)
 

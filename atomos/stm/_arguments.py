@@ -1,10 +1,22 @@
-"""Arguments that may be left out, and those that had another name in atomos 0.3."""
+"""Arguments: how a message shows them, and by which names they are given."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["NOT_GIVEN", "one_of"]
+__all__ = ["NOT_GIVEN", "one_of", "shown"]
+
+
+def shown(value: object) -> str:
+    """Return the `repr` of `value` for a message, whatever that does.
+
+    It may raise: that of an int with more than 4300 digits does. The message is
+    about another error, which must be raised all the same.
+    """
+    try:
+        return repr(value)
+    except Exception as error:
+        return f"<its repr raises {type(error).__name__}>"
 
 
 class _NotGiven:

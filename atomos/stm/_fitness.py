@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from atomos.stm._arguments import shown
+
 __all__ = ["refuse_uncallable", "refuse_unfit"]
 
 #: Flags of a code object, see the `inspect` module of the standard library.
@@ -47,5 +49,5 @@ def refuse_unfit(fn: object, where: str) -> None:
 def refuse_uncallable(fn: object, where: str) -> None:
     """Raise `TypeError` if `fn` cannot be called."""
     if not callable(fn):
-        msg = f"{where} needs a function, not {type(fn).__name__} {fn!r}"
+        msg = f"{where} needs a function, not {type(fn).__name__} {shown(fn)}"
         raise TypeError(msg)

@@ -6,10 +6,13 @@ What one attempt sees and writes is in `_transaction`.
 
 from __future__ import annotations
 
+from math import inf
+from sys import float_info
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from atomos.errors import HistoryLostError, TransactionAborted, TransactionTimeout
+from atomos.stm._arguments import shown
 from atomos.stm._owner import Owner
 
 if TYPE_CHECKING:
@@ -52,30 +55,35 @@ def make_options(
         ValueError: One of them has a value that is not allowed.
     """
     if isolation is not None and isolation not in ISOLATIONS:
-        msg = f"isolation must be 'serializable' or 'snapshot', not {isolation!r}"
+        msg = f"isolation must be 'serializable' or 'snapshot', not {shown(isolation)}"
         raise ValueError(msg)
     if timeout is not None and not _is_seconds(timeout):
-        msg = f"timeout must be a number of seconds from 0 on, or None, not {timeout!r}"
+        msg = (
+            "timeout must be a number of seconds that fits a float, from 0 to "
+            f"math.inf, or None, not {shown(timeout)}"
+        )
         raise ValueError(msg)
     if max_attempts is not None and not is_count(max_attempts, 1):
         msg = (
             "max_attempts must be a whole number from 1 on, or None, "
-            f"not {max_attempts!r}"
+            f"not {shown(max_attempts)}"
         )
         raise ValueError(msg)
     if name is not None and not isinstance(name, str):
-        msg = f"name must be a str or None, not {name!r}"
+        msg = f"name must be a str or None, not {shown(name)}"
         raise TypeError(msg)
     return Options(isolation, bool(read_only), timeout, max_attempts, name)
 
 
 def is_count(value: object, least: int) -> bool:
-    """Whether `value` is a whole number from `least` on."""
-    return isinstance(value, int) and value >= least
+    """Whether `value` is a whole number from `least` on; a bool is none."""
+    return isinstance(value, int) and value >= least and not isinstance(value, bool)
 
 
 def _is_seconds(value: object) -> bool:
-    return isinstance(value, (int, float)) and value >= 0
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return 0 <= value <= float_info.max or value == inf
 
 
 class Run(Owner):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from atomos.errors import NoTransactionError
 from atomos.reference import ARef
+from atomos.stm._arguments import shown
 from atomos.stm._cell import latest
 from atomos.stm._fitness import refuse_uncallable
 from atomos.stm._history import check, count, trim_deep
@@ -72,7 +73,7 @@ class Ref(ARef[T]):
         if max_history is not None and not is_count(max_history, 0):
             msg = (
                 "max_history must be a whole number from 0 on, or None, "
-                f"not {max_history!r}"
+                f"not {shown(max_history)}"
             )
             raise ValueError(msg)
         super().__init__(value, name=name, validator=validator, meta=meta)
