@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import sys
 import threading
+import types
+import unittest.mock
 
 import pytest
 from helpers import (
@@ -206,6 +209,10 @@ class Kinds:
     def static_method():
         yield 1
 
+    part = functools.partialmethod(method)
+    coroutine_part = functools.partialmethod(functools.partialmethod(coroutine))
+    static_part = functools.partialmethod(staticmethod(generator))
+
 
 class CallGenerator:
     def __call__(self):
@@ -215,6 +222,18 @@ class CallGenerator:
 class CallCoroutine:
     async def __call__(self):
         return 1
+
+
+class CallStatic:
+    __call__ = staticmethod(generator)
+
+
+class CallPartial:
+    __call__ = functools.partial(coroutine)
+
+
+class CallObject:
+    __call__ = CallCoroutine()
 
 
 UNFIT = {
@@ -233,7 +252,47 @@ UNFIT = {
     "partial of a partial": functools.partial(functools.partial(coroutine)),
     "partial of a method": functools.partial(Kinds().method),
     "partial of an object": functools.partial(CallGenerator()),
+    "staticmethod object": staticmethod(generator),
+    "staticmethod of a staticmethod": staticmethod(staticmethod(coroutine)),
+    "staticmethod of a partial": staticmethod(functools.partial(async_generator)),
+    "lru_cache": functools.lru_cache(generator),
+    "cache": functools.cache(coroutine),
+    "cached method": functools.cache(Kinds().method),
+    "partial of a cache of a staticmethod": functools.partial(
+        functools.lru_cache(maxsize=1)(staticmethod(async_generator))
+    ),
+    "bound cache": types.MethodType(functools.cache(Kinds.method), Kinds()),
+    "partialmethod": Kinds().part,
+    "function of a partialmethod": Kinds.part,
+    "coroutine partialmethod": Kinds().coroutine_part,
+    "function of a coroutine partialmethod": Kinds.coroutine_part,
+    "static partialmethod": Kinds.static_part,
+    "object that calls a staticmethod": CallStatic(),
+    "object that calls a partial": CallPartial(),
+    "object that calls an object": CallObject(),
+    "types.coroutine": types.coroutine(generator),
+    "AsyncMock": unittest.mock.AsyncMock(),
 }
+
+
+def marked():
+    return coroutine()
+
+
+class CallMarked:
+    def __call__(self):
+        return coroutine()
+
+
+if sys.version_info >= (3, 12):
+    inspect.markcoroutinefunction(marked)
+    UNFIT |= {
+        "marked": marked,
+        "partial of a marked one": functools.partial(marked),
+        "marked staticmethod": staticmethod(marked),
+        "marked object": inspect.markcoroutinefunction(CallMarked()),
+        "method that is marked": types.MethodType(marked, Kinds()),
+    }
 
 
 @pytest.mark.parametrize("name", UNFIT)
@@ -262,14 +321,57 @@ def test_a_decorated_unfit_function_is_refused_when_it_is_defined(name):
                     pass
 
 
-def test_a_wrapped_function_that_is_fit():
-    """`functools.wraps` around a generator: the wrapper is what runs."""
+@functools.wraps(generator)
+def listed(*args):
+    return list(generator())
 
-    @functools.wraps(generator)
-    def listed():
-        return list(generator())
 
-    assert atomically(listed) == [1]
+class CallListed:
+    __call__ = listed
+    part = functools.partialmethod(listed)
+    static_part = functools.partialmethod(staticmethod(listed))
+
+
+#: `functools.wraps` around a generator: the wrapper is what runs.
+FIT = {
+    "function": listed,
+    "partial": functools.partial(listed),
+    "staticmethod object": staticmethod(listed),
+    "lru_cache": functools.lru_cache(listed),
+    "method": types.MethodType(listed, 1),
+    "object": CallListed(),
+    "partialmethod": CallListed().part,
+    "function of a partialmethod": functools.partial(CallListed.part, None),
+    "static partialmethod": CallListed.static_part,
+    "class": functools.partial(list, (1,)),
+}
+
+
+@pytest.mark.parametrize("name", FIT)
+def test_a_wrapped_function_that_is_fit(name):
+    assert atomically(FIT[name]) == [1]
+    assert dosync(FIT[name])() == [1]
+
+
+def test_a_callable_without_an_end_is_not_followed_for_ever():
+    """To call one is an endless recursion; to look at one is none."""
+
+    class Endless:
+        pass
+
+    Endless.__call__ = Endless()
+    assert callable(dosync(Endless()))
+    circle = functools.partial(len)
+    circle.__setstate__((circle, (), {}, {}))
+    assert callable(dosync(circle))
+
+
+@pytest.mark.parametrize(
+    "fn", [classmethod(len), property(len), functools.partialmethod(len)]
+)
+def test_what_becomes_a_function_in_a_class_is_decorated_below_it(fn):
+    with pytest.raises(TypeError, match=r"@dosync needs a function.* below"):
+        dosync(fn)
 
 
 # Form 3
