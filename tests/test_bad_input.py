@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
+import re
 import sys
 
 import pytest
@@ -347,6 +349,62 @@ def test_tx_after_its_block():
             pass
 
 
+def loop_over(tx):
+    for again in tx:
+        with again:
+            pass
+
+
+USES = {
+    "enter": lambda tx: tx.__enter__(),
+    "loop": loop_over,
+    "decorate": lambda tx: tx(print),
+    "attempt": lambda tx: tx.attempt,
+}
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_plain_block_is_of_no_use_after_its_end(use, raises):
+    with contextlib.suppress(KeyError):
+        with dosync(name="the block") as tx:
+            if raises:
+                raise KeyError
+    for _ in range(2):
+        with pytest.raises(TransactionStateError, match=r"after its end|outside of"):
+            USES[use](tx)
+
+
+@pytest.mark.parametrize("use", ["enter", "loop", "decorate"])
+@pytest.mark.parametrize("outer", [None, *FORMS])
+def test_nor_while_it_runs(use, outer):
+    ref = Ref(0)
+
+    def body():
+        with dosync() as tx:
+            with pytest.raises(TransactionStateError, match="twice"):
+                USES[use](tx)
+            ref.set(1)
+            assert tx.attempt == 1
+
+    transact(outer, body) if outer else body()
+    assert ref.deref() == 1
+
+
+def test_nor_after_it_could_not_begin():
+    options = dosync(timeout=0)
+    with dosync():  # it would have to wait for this one
+
+        def enter():
+            with options:
+                pass
+
+        with pytest.raises(TransactionTimeout):
+            elsewhere(enter)
+    with pytest.raises(TransactionStateError, match="new one"):
+        loop_over(options)
+
+
 @pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize("form", FORMS)
 def test_a_write_when_read_only(form, kind):
@@ -376,6 +434,68 @@ def test_a_write_when_read_only(form, kind):
     assert transact(form, body, read_only=True, name="the job") == 0
     assert ran == [], "no function ran before it was refused"
     assert cell.deref() == 0
+
+
+def read_only_part(form, ref, **options):
+    """Return what a write says in a read_only part of that form."""
+
+    def the_part():
+        with pytest.raises(ReadOnlyError) as caught:
+            ref.set(1)
+        return str(caught.value)
+
+    return transact(form, the_part, read_only=True, **options)
+
+
+UNNAMED = {
+    "decorator": "the_part",
+    "function": "atomically",  # `transact` decorates that
+    "loop": r"a block of dosync\(\)",
+    "block": "a plain block",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("outer", FORMS)
+def test_a_write_in_a_read_only_part_names_that_part(outer, form):
+    ref = Ref(0, name="balance")
+
+    def body():
+        seen = [
+            read_only_part(form, ref, name="the report"),
+            read_only_part(form, ref),
+            transact(
+                form, lambda: read_only_part(form, ref, name="no"), read_only=True
+            ),
+        ]
+        with dosync(name="the report", read_only=True):
+            seen.append(transact(form, lambda: refused(ref)))
+        ref.set(2)
+        return seen
+
+    def refused(ref):
+        with pytest.raises(ReadOnlyError) as caught:
+            ref.alter(str)
+        return str(caught.value)
+
+    named, unnamed, nested, inherited = transact(outer, body)
+    assert "'balance'" in named
+    assert re.search("the report is read_only", named)
+    assert re.search(rf"{UNNAMED[form]} is read_only", unnamed)
+    assert "no is" not in nested, "leaving it out there would not help"
+    assert re.search("the report is read_only", inherited)
+    assert ref.deref() == 2
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_part_of_a_read_only_transaction_names_the_whole(form):
+    ref = Ref(0)
+
+    @dosync(read_only=True)
+    def whole():
+        return read_only_part(form, ref, name="the part")
+
+    assert re.search(r"whole is read_only", whole())
 
 
 @pytest.mark.parametrize("form", RERUN_FORMS)

@@ -34,6 +34,7 @@ class PlainBlock(Scope):
     """A block that runs once and always commits."""
 
     __slots__ = ("_options",)
+    _what = "a plain block"
 
     def __init__(self, options: Options) -> None:
         """Use `dosync` instead."""
@@ -42,7 +43,7 @@ class PlainBlock(Scope):
 
     def __enter__(self) -> Self:
         """Begin the block, when its turn has come."""
-        self._enter_once()
+        self._refuse_if_used()
         self._start(None, self._options)
         return self
 
@@ -78,6 +79,7 @@ class RetryBlock(Scope):
     """One attempt of form 3: what the ``for`` statement yields."""
 
     __slots__ = ("_loop",)
+    _what = "a block of dosync()"
 
     def __init__(self, loop: RetryLoop) -> None:
         """Made by iterating over ``dosync()``."""
@@ -86,7 +88,7 @@ class RetryBlock(Scope):
 
     def __enter__(self) -> RetryBlock:
         """Begin the attempt."""
-        self._enter_once()
+        self._refuse_if_used()
         loop = self._loop
         check_enter(sys._getframe(1), loop.site)
         if loop.latest is not self:
@@ -94,7 +96,7 @@ class RetryBlock(Scope):
             raise TransactionStateError(msg)
         if loop.tx is None:
             loop.tx = Transaction()
-            label = loop.options.name or "a block of dosync()"
+            label = loop.options.name or self._what
             loop.tx.start(loop.options, label, my_record(), rerunnable=True)
         else:
             loop.tx.thread = my_record()

@@ -51,10 +51,12 @@ class Dosync(PlainBlock):
 
     def __call__(self, fn: Callable[P, R], /) -> Callable[P, R]:
         """Form 1 with arguments: ``@dosync(timeout=2.0)``."""
+        self._refuse_if_used()
         return _decorate(self._options, fn)
 
     def __iter__(self) -> Iterator[RetryBlock]:
         """Form 3: attempts until one commits."""
+        self._refuse_if_used()
         return RetryLoop(self._options, loop_site(sys._getframe(1)))
 
 

@@ -47,7 +47,7 @@ def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[
         if seat.tx is not None or seat.thread.ident != get_ident():
             outer = inside()
             if outer is not None:
-                return run_inside(outer, options, fn, args, kwargs)
+                return run_inside(outer, options, label, fn, args, kwargs)
             seat = take_seat()
         tx = Transaction()
         tx.start(options, label, seat.thread, True)
@@ -91,12 +91,13 @@ def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[
 def run_inside(
     outer: Transaction,
     options: Options,
+    label: str,
     fn: Callable[P, R],
     args: Any,
     kwargs: Any,
 ) -> R:
     """Run `fn` as a part of the running transaction `outer`."""
-    was_read_only = join(outer, options)
+    was_read_only = join(outer, options, label)
     try:
         return fn(*args, **kwargs)
     finally:
@@ -121,11 +122,16 @@ def finish(tx: Transaction) -> None:
         close_snapshot(tx, thread)
 
 
-def join(tx: Transaction, options: Options) -> bool:
+def join(tx: Transaction, options: Options, label: str) -> bool | str:
     """Make a nested call part of the running transaction `tx`.
 
+    Args:
+        tx: The transaction.
+        options: What the nested call asks for.
+        label: What messages call it.
+
     Returns:
-        Whether `tx` was read_only; to be put back when the nested call ends.
+        What `tx.read_only` was; to be put back when the nested call ends.
 
     Raises:
         IsolationError: The nested call asks for more than is running.
@@ -133,15 +139,15 @@ def join(tx: Transaction, options: Options) -> bool:
     was_read_only = tx.read_only
     if options.isolation == "serializable" and not (tx.serializable or tx.holding):
         msg = (
-            f"{options.name or 'a nested dosync'} asks for isolation='serializable' "
+            f"{label} asks for isolation='serializable' "
             f"inside of {tx.label}, which runs with isolation='snapshot': give the "
             "outer one the stronger isolation"
         )
         raise IsolationError(msg)
     if options.timeout is not None:
         tx.expect_no_later_than(options.timeout)
-    if options.read_only:
-        tx.read_only = True
+    if options.read_only and not was_read_only:
+        tx.read_only = label
     return was_read_only
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import weakref
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from atomos.errors import TransactionStateError
 from atomos.stm._clock import FREE
@@ -49,6 +49,7 @@ class Scope:
         _number: The number of the attempt.
         _joined: `_tx` belongs to an outer call.
         _was_read_only: What `join` said.
+        _what: What messages call it if it was given no name.
         _seat: Where its transaction is found; None before it is entered.
         _before: The seat that was used in this context before it.
         _open: Between enter and exit.
@@ -67,10 +68,12 @@ class Scope:
         "_was_read_only",
     )
 
+    _what: ClassVar[str]
+
     def __init__(self) -> None:
         self._tx: Transaction | None = None
         self._joined = False
-        self._was_read_only = False
+        self._was_read_only: bool | str = False
         self._before: Seat = current.get()
         self._seat: Seat | None = None
         self._open = False
@@ -99,11 +102,12 @@ class Scope:
             raise TransactionStateError(msg)
         return self._number
 
-    def _enter_once(self) -> None:
+    def _refuse_if_used(self) -> None:
+        """Raise `TransactionStateError` if it has been entered."""
         if self._tx is not None:
             msg = (
-                "a transaction block was entered twice, or after its end: make a "
-                "new one with dosync() for each `with`"
+                "a transaction block was entered or used twice, or after its end: "
+                "make a new one with dosync() for each use"
             )
             raise TransactionStateError(msg)
 
@@ -116,15 +120,16 @@ class Scope:
         """
         outer = inside()
         if outer is not None:
-            self._was_read_only = join(outer, options)
+            label = options.name or self._what
+            self._was_read_only = join(outer, options, label)
             self._joined = True
             tx = self._tx = outer
         else:
             self._before = current.get()
             if tx is None:
                 tx = Transaction()
-                name = options.name or "a plain block"
-                tx.start(options, name, my_record(), rerunnable=False)
+                label = options.name or self._what
+                tx.start(options, label, my_record(), rerunnable=False)
             self._tx = tx
             try:
                 tx.begin()

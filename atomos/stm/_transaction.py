@@ -64,7 +64,8 @@ class Transaction(Run):
     Attributes:
         point: The read point; never decreases within an attempt.
         running: Between begin and end.
-        read_only: Writes are refused; set while a read_only nested call runs.
+        read_only: Writes are refused: True if all of it is read_only, or, while a
+            nested call that is runs, what messages call that.
         fresh: In update or holding mode: it keeps no old versions.
         holding: In holding mode.
         stale: The first cell that was read from its history, if any.
@@ -85,7 +86,7 @@ class Transaction(Run):
     )
 
     point: int
-    read_only: bool
+    read_only: bool | str
     fresh: bool
     holding: bool
     stale: Cell[Any] | None
@@ -236,8 +237,9 @@ class Transaction(Run):
     def refuse_if_read_only(self, cell: Cell[Any]) -> None:
         """Raise `ReadOnlyError` if this transaction may not write."""
         if self.read_only:
+            who = self.label if self.read_only is True else self.read_only
             msg = (
-                f"{cell._label()} cannot be written: {self.label} is read_only; "
+                f"{cell._label()} cannot be written: {who} is read_only; "
                 "leave read_only out to write"
             )
             raise ReadOnlyError(msg)
