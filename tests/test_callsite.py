@@ -206,15 +206,72 @@ ROUND = {
                 note("b")
         """,
     ),
-    "break before": (
+    "raise before": (
         "a",
         """
         def f():
             for tx in dosync():
                 if no:
-                    break
+                    raise KeyError
+                assert yes
                 with tx:
                     note("a")
+        """,
+    ),
+    "continue before": (
+        "a",
+        """
+        def f():
+            for tx in dosync():
+                if no:
+                    continue
+                with tx:
+                    note("a")
+        """,
+    ),
+    "loops before": (
+        "aabz",
+        """
+        def f():
+            for tx in dosync():
+                for n in range(9):
+                    if n == 2:
+                        break
+                    note("a")
+                else:
+                    note("wrong")
+                while yes:
+                    break
+                with tx:
+                    note("b")
+            note("z")
+        """,
+    ),
+    "either with": (
+        "b",
+        """
+        def f():
+            for tx in dosync():
+                if no:
+                    with tx:
+                        note("a")
+                else:
+                    with tx:
+                        note("b")
+        """,
+    ),
+    "with in a try before": (
+        "ab",
+        """
+        def f():
+            for tx in dosync():
+                try:
+                    note("a")
+                except KeyError:
+                    break
+                else:
+                    with tx:
+                        note("b")
         """,
     ),
     "loops within": (
@@ -933,6 +990,162 @@ LEAVES = {
     ),
 }
 
+# Each can leave before it comes to a `with`, and is refused before it begins.
+EARLY = {
+    "break": """
+        def f():
+            for tx in dosync():
+                break  # !
+        """,
+    "break, and more": """
+        def f():
+            for tx in dosync():
+                note("a")
+                break  # !
+            note("z")
+            return 5
+        """,
+    "return": """
+        def f():
+            for tx in dosync():
+                return  # !
+        """,
+    "return of a value": """
+        def f():
+            for tx in dosync():
+                x = note("a")
+                return x  # !
+            return 7
+        """,
+    "on two lines": "def f():\n for tx in dosync():\n  return 5  # !",
+    "on one line": "def f():\n for tx in dosync(): break  # !",
+    "a helper, and break": """
+        def g(tx):
+            with tx:
+                note("a")
+        def f():
+            for tx in dosync():
+                g(tx)
+                break  # !
+        """,
+    "break behind an if": """
+        def f():
+            for tx in dosync():
+                if no:
+                    break  # !
+                with tx:
+                    note("a")
+        """,
+    "break once it is done": """
+        def f():
+            done = False
+            for tx in dosync():
+                if done:
+                    break  # !
+                with tx:
+                    note("a")
+                    done = True
+            note("z")
+        """,
+    "return behind an if": """
+        def f():
+            for tx in dosync():
+                x = note("a")
+                if x > 5:
+                    return x  # !
+                with tx:
+                    note("b")
+            return 6
+        """,
+    "return in a loop": """
+        def f():
+            for tx in dosync():
+                for n in range(3):
+                    if n > 5:
+                        return n  # !
+                with tx:
+                    note("a")
+        """,
+    "in a case": """
+        def f():
+            for tx in dosync():
+                match yes:
+                    case True:
+                        pass
+                    case _:
+                        break  # !
+                with tx:
+                    note("a")
+        """,
+    "only one way has a with": """
+        def f():
+            for tx in dosync():
+                if yes:
+                    with tx:
+                        note("a")
+                else:
+                    break  # !
+        """,
+    "in a finally": """
+        def f():
+            for tx in dosync():
+                try:
+                    note("a")
+                finally:
+                    break  # !
+        """,
+    "in an outer loop": """
+        def f():
+            for n in range(2):
+                for tx in dosync():
+                    if no:
+                        break  # !
+                    with tx:
+                        note("a")
+        """,
+    "with an else": """
+        def f():
+            for tx in dosync():
+                break  # !
+            else:
+                with lock:
+                    note("e")
+        """,
+    "generator": """
+        def g():
+            for tx in dosync():
+                yield note("a")
+                if no:
+                    return  # !
+                with tx:
+                    yield note("b")
+        def f():
+            list(g())
+        """,
+    "async def": """
+        async def g():
+            for tx in dosync():
+                await nothing()
+                if no:
+                    return 1  # !
+                with tx:
+                    note("a")
+        def f():
+            run(g())
+        """,
+    "class body": """
+        def f():
+            class C:
+                for tx in dosync():
+                    break  # !
+        """,
+    "big": "def f():\n    for tx in dosync():\n"
+    + "        x = yes\n" * 400
+    + "        if no:\n            break  # !\n"
+    + "        x = yes\n" * 400
+    + "        with tx:\n            note('a')\n",
+}
+
 # Not a `for` statement over dosync() itself; all are refused.
 NO_LOOP = {
     "next": "def f(): next(iter(dosync()))",
@@ -1043,6 +1256,24 @@ def check_leaves(name, kind, losses):
         assert message.startswith(f"<{name}>:{line}: "), message
 
 
+def check_early(name, kind, losses):
+    source = EARLY[name]
+    world = World(kind, losses)
+    f = world.define(name, source)
+    line = 1 + dedent(source).split("# !")[0].count("\n")
+    for _ in range(2):
+        try:
+            f()
+        except TransactionStateError as error:
+            message = str(error)
+        else:
+            raise AssertionError("nothing was raised")
+        assert all(loop.commits == 0 for loop in world.made)
+        assert world.log == []
+        assert message.startswith(f"<{name}>:{line}: "), message
+        assert "`with tx:`" in message
+
+
 def check_all(slow=frozenset()):
     for losses in 0, 2:
         for kind in KINDS:
@@ -1050,11 +1281,14 @@ def check_all(slow=frozenset()):
                 check_round(name, kind, losses)
             for name in LEAVES.keys() - slow:
                 check_leaves(name, kind, losses)
+            for name in EARLY.keys() - slow:
+                check_early(name, kind, losses)
 
 
 def check_all_small():
     """Leave out what is slow when each instruction is traced."""
     slow = {name for name, (_, source) in (ROUND | LEAVES).items() if "run(" in source}
+    slow |= {name for name, source in EARLY.items() if "run(" in source}
     check_all(slow | {"big", "big, break after"})
 
 
@@ -1070,6 +1304,12 @@ def test_goes_round(name, kind, losses):
 @pytest.mark.parametrize("name", LEAVES)
 def test_is_refused_at_the_first_attempt(name, kind, losses):
     check_leaves(name, kind, losses)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", EARLY)
+def test_is_refused_before_it_begins(name, kind):
+    check_early(name, kind, 0)
 
 
 @pytest.mark.parametrize("name", sorted(ROUND.keys() - {"async def"}))

@@ -468,12 +468,36 @@ def leave_by_break_after(ref):
             break
 
 
+def leave_by_break_at_once(ref):
+    for _tx in dosync():
+        break
+
+
+def leave_by_return_at_once(ref):
+    for _tx in dosync():
+        return ref.deref()
+
+
+def leave_by_break_before(ref):
+    """Without a commit, if the first attempt is lost."""
+    done = False
+    for tx in dosync():
+        if done:
+            break
+        with tx:
+            ref.set(1)
+            done = True
+
+
 LEAVING = [
     leave_by_return,
     leave_by_break,
     leave_by_outer_continue,
     leave_by_return_after,
     leave_by_break_after,
+    leave_by_break_at_once,
+    leave_by_return_at_once,
+    leave_by_break_before,
 ]
 
 

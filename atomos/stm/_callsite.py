@@ -17,6 +17,11 @@ ends: exceptions are not followed. Statements after the `with` are on the path,
 so a `break` there is found too, also behind an `if`. When `__exit__` swallows an
 exception, control goes on from `WITH_EXCEPT_START` and is followed from there.
 
+A way out that comes before the `with` leaves without a commit, and in a later
+round with what a lost attempt has left. So when the loop begins, every branch is
+taken from its body on, up to the first `with`, and a loop that can be left there is
+refused. Whether that is `with tx` or another one is not looked at.
+
 The offsets come from `frame.f_lasti`. While `__exit__` runs it is the offset of
 the call or, once the call is specialised, of one of its inline caches. `dis`
 shows specialised and instrumented instructions as the plain ones, so tracing and
@@ -28,30 +33,21 @@ object, since hashing one goes through all of its contents. A weak reference
 removes the entry when the code object goes, before its `id` can be used again.
 Nothing here keeps a code object or a frame alive. Two threads that read the same
 code at the same time find the same, and either result may be the one kept.
-
-Sources: the `dis` page of the CPython documentation, and for the exception table
-`Objects/exception_handling_notes.txt` of its source.
 """
 
 from __future__ import annotations
 
-import dis
 import weakref
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from types import CodeType, FrameType
 from typing import Final
 
 from atomos.errors import TransactionStateError
+from atomos.stm._flow import Flow
 
 __all__ = ["LoopSite", "check_enter", "check_exit", "loop_site"]
 
-_RETURNS: Final = frozenset({"RETURN_VALUE", "RETURN_CONST"})
-_ENDS: Final = _RETURNS | {"RAISE_VARARGS", "RERAISE"}
-_WITHS: Final = frozenset({"BEFORE_WITH", "BEFORE_ASYNC_WITH", "LOAD_SPECIAL"})
-_JUMPS: Final = frozenset([*dis.hasjrel, *dis.hasjabs])
 _COMPREHENSIONS: Final = ("<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>")
 _GOES_ROUND: Final = 0
 
@@ -157,12 +153,21 @@ def check_exit(frame: FrameType, site: LoopSite) -> None:
 
 def _learn_loop(frame: FrameType) -> _Loop:
     code = frame.f_code
-    loop = _find_loop(code, frame.f_lasti)
+    flow = Flow(code)
+    loop = _find_loop(flow, code.co_name, frame.f_lasti)
     if loop is None:
         raise TransactionStateError(
             f"{code.co_filename}:{frame.f_lineno}: iterate over dosync() with a `for` "
             "statement and enter `with tx:` directly in its body. next(), zip(), "
             "comprehensions and the like cannot run a transaction again."
+        )
+    line = _early_line(flow, loop)
+    if line is not None:
+        raise TransactionStateError(
+            f"{code.co_filename}:{line}: the `for tx in dosync():` can be left here "
+            "before `with tx:` was entered. That would be without a commit, and "
+            "after a lost attempt with the values of that. Do not leave by `return` "
+            "or `break`: ask before the loop, or inside of the `with`."
         )
     key = id(code)
     known = _KNOWN.get(key)
@@ -174,85 +179,43 @@ def _learn_loop(frame: FrameType) -> _Loop:
     return known[1].setdefault(frame.f_lasti, loop)
 
 
-class _Flow:
-    """The instructions of a code object, and where control goes from each.
-
-    An instruction is named by its index. EXTENDED_ARG is left out, and a jump to
-    one is a jump to the instruction that it belongs to.
-    """
-
-    def __init__(self, code: CodeType) -> None:
-        ops = dis.get_instructions(code)
-        self.ops = [op for op in ops if op.opname != "EXTENDED_ARG"]
-        self._offsets = [op.offset for op in self.ops]
-        self._code = code
-
-    def at(self, offset: int) -> int:
-        """Return the instruction that has this offset, or has a cache there."""
-        return bisect_right(self._offsets, offset) - 1
-
-    def target(self, offset: int) -> int:
-        """Return the instruction that a jump to this offset runs."""
-        return bisect_left(self._offsets, offset)
-
-    def line(self, index: int) -> int:
-        """Return the line of an instruction, 0 where it has none."""
-        positions = self.ops[index].positions
-        return (positions.lineno or 0) if positions else 0
-
-    def after(self, index: int) -> list[int]:
-        """Return the instructions that can run next when none raises."""
-        op = self.ops[index]
-        name = op.opname
-        if name in _ENDS:
-            return []
-        found = []
-        if not name.startswith("JUMP_") or name.startswith("JUMP_IF_"):
-            found.append(index + 1)
-        if op.opcode in _JUMPS and name != "END_ASYNC_FOR":
-            found.append(self.target(op.argval))
-        if name == "GET_ANEXT":
-            # An `async for` ends by an exception, its one regular way out.
-            found.extend(map(self.target, _handlers(self._code, op.offset)))
-        return found
-
-    def reach(self, start: int, stop: set[int]) -> dict[int, int]:
-        """Map what control comes to, up to `stop`, to where it came from."""
-        came_from = {start: start}
-        todo = [start]
-        while todo:
-            index = todo.pop()
-            if index in stop:
-                continue
-            for following in self.after(index):
-                if following not in came_from:
-                    came_from[following] = index
-                    todo.append(following)
-        return came_from
-
-
-def _find_loop(code: CodeType, lasti: int) -> _Loop | None:
+def _find_loop(flow: Flow, name: str, lasti: int) -> _Loop | None:
     """Return the loop whose `GET_ITER` or `FOR_ITER` this is, if it is one."""
-    flow = _Flow(code)
     index = flow.at(lasti)
     index += flow.ops[index].opname == "GET_ITER"
     three = [op.opname for op in flow.ops[index - 2 : index + 1]]
-    if three[1:] != ["GET_ITER", "FOR_ITER"] or code.co_name in _COMPREHENSIONS:
+    if three[1:] != ["GET_ITER", "FOR_ITER"] or name in _COMPREHENSIONS:
         return None
     if three[0] in ("SWAP", "GET_ITER"):  # An inlined comprehension.
         return None
     return _Loop(flow.ops[index - 1].offset, flow.ops[index].offset)
 
 
+def _outside(flow: Flow, loop: _Loop) -> set[int]:
+    """Return where control is only after it has left the loop."""
+    ours, anew = flow.at(loop.for_iter), flow.at(loop.get_iter)
+    return set(flow.reach(flow.target(flow.ops[ours].argval), {anew})) | {anew}
+
+
+def _early_line(flow: Flow, loop: _Loop) -> int | None:
+    """Return the line on which the loop can be left before any `with`, if any."""
+    ours, outside = flow.at(loop.for_iter), _outside(flow, loop)
+    came_from = flow.reach(ours + 1, {ours, *outside, *flow.withs()})
+    for end in came_from:
+        if end in outside or flow.returns(end):
+            others = {0, flow.line(ours), *map(flow.line, outside)}
+            return _last_line(flow, end, came_from, others) or flow.line(ours)
+    return None
+
+
 def _leaving_line(code: CodeType, loop: _Loop, lasti: int) -> int:
     """Return the line on which control leaves the loop, or `_GOES_ROUND`."""
-    flow = _Flow(code)
-    ours, anew = flow.at(loop.for_iter), flow.at(loop.get_iter)
-    outside = set(flow.reach(flow.target(flow.ops[ours].argval), {anew})) | {anew}
+    flow = Flow(code)
+    ours, outside = flow.at(loop.for_iter), _outside(flow, loop)
     start = flow.at(lasti)
     came_from = flow.reach(start + 1, {ours, *outside})
     seen = list(came_from)
-    left = [i for i in seen if i in outside or flow.ops[i].opname in _RETURNS]
+    left = [i for i in seen if i in outside or flow.returns(i)]
     if ours in came_from and not left:
         return _GOES_ROUND
     # Where it neither leaves nor goes round, it raises or runs for ever.
@@ -260,7 +223,7 @@ def _leaving_line(code: CodeType, loop: _Loop, lasti: int) -> int:
 
 
 def _line_to_name(
-    flow: _Flow, start: int, end: int, came_from: dict[int, int], outside: set[int]
+    flow: Flow, start: int, end: int, came_from: dict[int, int], outside: set[int]
 ) -> int:
     """Return the line that best shows a reader how control leaves the loop.
 
@@ -269,31 +232,23 @@ def _line_to_name(
     leaves, and that one was compiled right before `start`.
     """
     line_of_with = flow.line(start)
-    withs = {i for i, op in enumerate(flow.ops) if op.opname in _WITHS}
-    others = {0, line_of_with, *map(flow.line, outside | withs)}
-    while end != came_from[end]:
-        if flow.line(end) not in others:
-            return flow.line(end)
-        end = came_from[end]
+    others = {0, line_of_with, *map(flow.line, outside | flow.withs())}
+    line = _last_line(flow, end, came_from, others)
+    if line is not None:
+        return line
     for index in range(start, -1, -1):
         if flow.line(index) > line_of_with and flow.line(index) not in others:
             return flow.line(index)
     return line_of_with
 
 
-def _handlers(code: CodeType, offset: int) -> Iterator[int]:
-    """Yield the offset of the handler of exceptions raised at this offset."""
-    numbers = _numbers(code.co_exceptiontable)
-    for start, length, target, _ in zip(*[numbers] * 4, strict=True):
-        if start * 2 <= offset < (start + length) * 2:
-            yield target * 2
-
-
-def _numbers(table: bytes) -> Iterator[int]:
-    """Yield the numbers of an exception table: six bits a byte, bit 6 is "more"."""
-    value = 0
-    for byte in table:
-        value = value << 6 | byte & 63
-        if not byte & 64:
-            yield value
-            value = 0
+def _last_line(
+    flow: Flow, end: int, came_from: dict[int, int], others: set[int]
+) -> int | None:
+    """Return the last line on the way to `end` that is none of `others`."""
+    while True:
+        if flow.line(end) not in others:
+            return flow.line(end)
+        if end == came_from[end]:
+            return None
+        end = came_from[end]
