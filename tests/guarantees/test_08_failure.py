@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import os
 import signal
@@ -279,6 +280,45 @@ def test_a_body_that_swallows_the_signal_and_raises_runs_again(form):
 
     transact(form, body)
     assert tries.count == 2
+
+
+@pytest.mark.parametrize("kind", [Broken, Stop, KeyboardInterrupt])
+@pytest.mark.parametrize("form", RERUN_FORMS)
+def test_an_exception_from_outside_in_a_lost_attempt(form, kind):
+    """If it is an `Exception`, it is dropped with the attempt."""
+    a, b, c, tries, hits = Ref(0), Ref(0), Ref(0), Attempts(), []
+
+    def body():
+        tries.begin()
+        a.deref()
+        c.set(1)
+        tries.once(commit, a, 1, b, 1)
+        try:
+            b.deref()
+        finally:
+            if tries.count == 1:
+                hits.append("outside")
+                raise_from_outside(kind)
+                for _ in range(1000):
+                    pass
+                hits.append("in vain")
+
+    if issubclass(kind, Exception):
+        transact(form, body)
+    else:
+        with pytest.raises(kind):
+            transact(form, body)
+    assert hits == ["outside"]
+    assert tries.count == (2 if kind is Broken else 1)
+    assert c.deref() == (1 if kind is Broken else 0)
+    elsewhere(commit, a, 5, b, 5, c, 5)
+
+
+def raise_from_outside(kind):
+    """Raise `kind` in this thread soon, as another one can."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(threading.get_ident()), ctypes.py_object(kind)
+    )
 
 
 def test_a_nested_block_that_swallows_the_signal():
