@@ -53,9 +53,10 @@ class AtomicNumber(AtomicReference[N]):
         Cost: O(1).
         """
         if value is NOT_GIVEN:
-            Cell.__init__(self, None)  # type: ignore[misc] # as in 0.3
-        else:
-            super().__init__(value)
+            value = None  # type: ignore[assignment] # as in 0.3
+        elif not isinstance(value, self._kind):
+            self._refuse(value)
+        Cell.__init__(self, value)  # one call less than with `super`
 
     def __int__(self) -> int:
         return int(self.get())  # type: ignore[call-overload, no-any-return] # or raises
