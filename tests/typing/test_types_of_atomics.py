@@ -84,8 +84,8 @@ def test_AtomicNumber() -> None:
     assert_type(AtomicNumber(1j).add_and_get(2), complex)
     with pytest.raises(TypeError):
         AtomicNumber("1")  # type: ignore[type-var] # str is no number
-    with pytest.raises(TypeError):
-        AtomicNumber()  # type: ignore[call-arg] # needs a number
+    nothing: AtomicNumber[Fraction] = AtomicNumber()
+    assert_type(nothing.set(Fraction(1)), Fraction)
 
 
 def test_AtomicInteger() -> None:

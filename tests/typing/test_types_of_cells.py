@@ -151,7 +151,7 @@ def test_Atom() -> None:
     assert_type(atom.compare_and_set("another type", 7), bool)
     atom.reset("1")  # type: ignore[arg-type] # it holds int
     atom.reset_vals(1.0)  # type: ignore[arg-type] # it holds int
-    atom.compare_and_set(1.0, "1")  # type: ignore[arg-type] # it holds int
+    atom.compare_and_set(1.0, "1")  # type: ignore[call-overload] # it holds int
     atom.reset(1)
     atom.swap(str)  # type: ignore[arg-type] # gives str
     atom.reset(1)
