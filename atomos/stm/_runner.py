@@ -19,6 +19,7 @@ from atomos.stm._footprint import Restart
 from atomos.stm._inside import inside
 from atomos.stm._owner import current, seated, take_seat
 from atomos.stm._registry import MANY, close_snapshot
+from atomos.stm._run import DEFAULT
 from atomos.stm._status import settle_waiters
 from atomos.stm._transaction import Transaction
 
@@ -49,8 +50,13 @@ def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[
             if outer is not None:
                 return run_inside(outer, options, label, fn, args, kwargs)
             seat = take_seat()
-        tx = Transaction()
-        tx.start(options, label, seat.thread, True)
+        tx = seat.spare
+        if tx is None or options is not DEFAULT:
+            tx = Transaction()
+            tx.start(options, label, seat.thread, True)
+        else:
+            seat.spare = None
+            tx.label = label
         while True:
             try:
                 tx.begin()
@@ -68,6 +74,19 @@ def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[
                 if not FREE:
                     del seated[seat]
                 changes = commit(tx)
+                if (
+                    options is DEFAULT
+                    and tx.attempts == 1
+                    and tx.status is None
+                    and tx.stale is None
+                    and tx.deadline is None
+                ):
+                    # All else is as `start` has left it.
+                    tx.attempts = 0
+                    tx.updates = False
+                    tx.view = {}
+                    tx.writes = []
+                    seat.spare = tx
                 break
             except BaseException as error:
                 # Plain stores first: an asynchronous exception may hit a call.

@@ -47,6 +47,8 @@ class Scope:
         _tx: Its transaction, or the outer one that it has joined; None before
             it is entered.
         _number: The number of the attempt.
+        _view: The view of that attempt, which tells it from all others: `_tx` may
+            be run again, and also for another function.
         _joined: `_tx` belongs to an outer call.
         _was_read_only: What `join` said.
         _what: What messages call it if it was given no name.
@@ -65,6 +67,7 @@ class Scope:
         "_open",
         "_seat",
         "_tx",
+        "_view",
         "_was_read_only",
     )
 
@@ -78,6 +81,7 @@ class Scope:
         self._seat: Seat | None = None
         self._open = False
         self._number = 0
+        self._view: object = None
         self._lifeline: weakref.ref[partial[bool | None]] | None = None
 
     if not TYPE_CHECKING:
@@ -142,6 +146,7 @@ class Scope:
                 self._end(tx)
                 raise
         self._number = tx.attempts
+        self._view = tx.view
         self._open = True
         return tx
 
@@ -171,14 +176,15 @@ class Scope:
     def _end(self, tx: Transaction) -> None:
         """End what this block has begun; again if cut short."""
         if self._joined:
-            tx.read_only = self._was_read_only
+            if tx.view is self._view:
+                tx.read_only = self._was_read_only
         else:
             self._get_up(tx)
             finish(tx)
             # The caller may keep `tx`, but not alive what it has touched.
             tx.view.clear()
             tx.writes.clear()
-        self._open = False
+        self._open, self._view = False, None
 
     def _leave(
         self,
@@ -205,12 +211,12 @@ class Scope:
         if tx is None or not self._open:
             msg = "a transaction block was left that is not running: nothing to commit"
         elif self._joined:
-            if tx.running and tx.attempts == self._number:
+            if tx.running and tx.view is self._view:
                 return tx
-            self._open = False
+            self._open, self._view = False, None
             msg = (
-                f"a transaction block was left after {tx.label}, of which it was a "
-                "part, had ended: what it did since then was no part of it"
+                "a transaction block was left after the transaction of which it was a "
+                "part had ended: what it did since then was no part of it"
             )
         elif tx.is_here() and not tx.thread.dead:
             return tx
