@@ -146,7 +146,7 @@ class Atom(ARef[T]):
                 c = clock
                 for number in c.steps:
                     if number != c.done + 1:
-                        c.skipped.append(number)
+                        c.skipped[number] = None
                         break
                     try:
                         if (
@@ -156,7 +156,6 @@ class Atom(ARef[T]):
                             and seen >= c.fresh
                             and not c.observed
                             and old.older is None
-                            and self._history is None
                         ):
                             c.now = number
                             new.number = number

@@ -96,7 +96,7 @@ class AtomicNumber(AtomicReference[N]):
         c = clock
         for number in c.steps:
             if number != c.done + 1:
-                c.skipped.append(number)
+                c.skipped[number] = None
                 break
             try:
                 if (
@@ -105,7 +105,6 @@ class AtomicNumber(AtomicReference[N]):
                     and seen >= c.fresh
                     and not c.observed
                     and old.older is None
-                    and self._history is None
                 ):
                     c.now = number
                     new.number = number

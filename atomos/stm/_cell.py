@@ -1,25 +1,24 @@
-"""One transactional location: its newest version, who holds it, its lock.
+"""One transactional location: its newest version, and who holds it.
 
 The newest version lies on the cell as one object; the one before it hangs off
-it as `older`, and so on, for as long as an open snapshot can still read them;
-what snapshots need beyond a few of those lies in the cell's `History`.
+it as `older`, and so on, for as long as an open snapshot can still read them; a
+long chain ends in a SortedDict (see `_history`).
 
-A version is linked before it is decided. Until then its `number` is 0, and its
-`owner` tells: a number there is its number too (it is copied when somebody
-comes by), `ABORTED` means that it never was, 0 means that it is not yet. In
-the last two cases `older` is the newest version. So no reader ever waits: an
+A version of a transaction is linked before it is decided. Until then its `number`
+is 0, and its `owner` tells: a number there is its number too (it is copied when
+somebody comes by), `ABORTED` means that it never was, 0 means that it is not yet.
+In the last two cases `older` is the newest version. So no reader ever waits: an
 undecided version will get a number above every read point given out so far.
 
 Writing needs the cell to be held: `_holder` is the status of the one
 transaction that may link versions here, until that status is decided. An atom
-that commits alone holds nothing: it links and commits in one section under
-its lock, where it sees that nobody holds the cell.
+that commits alone holds nothing: it links and commits in one turn at the clock,
+where it sees that nobody holds the cell.
 
-All cells share one lock, the clock's. It guards a few stores at a time, never
-a whole commit, and no section under it calls a function or loops, so under the
-GIL no thread is ever switched away from while it holds it. A lock for each ref
-was tried: a transfer then takes three locks instead of one, each of which costs
-as much as what it guards (on 3.11 about 100 ns of 300).
+No cell has a lock: the clock's turn (`_clock`) is one for all, and lasts for a few
+stores, never for a whole commit. A lock for each ref was tried: a transfer then
+takes three locks instead of one, each of which costs as much as what it guards (on
+3.11 about 100 ns of 300).
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from atomos.stm._clock import Numbered
-    from atomos.stm._history import History
     from atomos.stm._status import NOBODY, Status
 
 __all__ = ["Cell", "Version", "latest", "pending", "settle"]
@@ -67,12 +65,10 @@ class Cell(Generic[T]):
     """One location. Base of Ref, Atom and the atomics.
 
     Attributes:
-        _newest: The version linked last. Written only by the holder, or under
-            turn while nobody holds the cell.
+        _newest: The version linked last. Written only by the holder, or by who has
+            the clock's turn while nobody holds the cell.
         _holder: The status that holds the cell until it is decided; a decided
             one holds nothing. Written only by who has the clock's turn.
-        _history: What open snapshots need beyond the chain that hangs off
-            `_newest`; None until first needed. See `_history`.
         _kept_for: The open points for which the old versions were trimmed last;
             None if not known. A hint, written by whoever trims.
         _extras: What only some cells have (name, validator, watches ...); None
@@ -82,7 +78,6 @@ class Cell(Generic[T]):
     __slots__ = (
         "__weakref__",
         "_extras",
-        "_history",
         "_holder",
         "_kept_for",
         "_newest",
@@ -90,7 +85,6 @@ class Cell(Generic[T]):
 
     _newest: Version[T]
     _holder: Status | None
-    _history: History | None
     _kept_for: Sequence[int] | None
     _extras: Any
 
@@ -116,7 +110,7 @@ class Cell(Generic[T]):
         version.older = None
         self._newest = version
         self._holder = None
-        self._history = self._kept_for = None
+        self._kept_for = None
         self._extras = None
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:

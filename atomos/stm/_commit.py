@@ -38,7 +38,7 @@ from atomos.stm._cell import Cell, Version, latest, pending
 from atomos.stm._clock import commit_point, finished_point
 from atomos.stm._commute import compute
 from atomos.stm._footprint import Lost, Restart, Write
-from atomos.stm._history import trim_or_leave
+from atomos.stm._history import trim
 from atomos.stm._hold import hold, take
 from atomos.stm._publish import publish_one, publish_two
 from atomos.stm._queue import turn
@@ -263,8 +263,8 @@ def _settle(tx: Transaction, entries: list[Write], number: int) -> list[Change]:
         new.owner = None
         if cell._extras is not None:
             changes.append((cell, base.value, new.value))
-        if points or base.older is not None or cell._history is not None:
-            trim_or_leave(cell, new, points)
+        if points or base.older is not None:
+            trim(cell, new, points)
         else:
             new.older = None
     return changes

@@ -1,135 +1,91 @@
 """Old versions of one cell: what is kept, what may go, how it is found.
 
-Exactly those versions are kept that an open snapshot can still read. The first
-`CHAIN` of them hang off the newest one (`Version.older`, and so on); earlier
-ones lie in a SortedDict, number -> value, which is made when it is first needed:
-one for each ref on each commit would halve throughput, and an empty one takes
-as much memory as 15 versions. A version with number a, followed by one with
-number b, is needed by read points R with a <= R < b.
+Exactly those versions are kept that an open snapshot can still read. A version
+with number a, followed by one with number b, is needed by read points R with
+a <= R < b. The first `CHAIN` of them hang off the newest one (`Version.older`,
+and so on); those below lie in a SortedDict at the end of the chain (`Deep`),
+which is made when it is first needed: one for each ref on each commit would
+halve throughput, and an empty one takes as much memory as 15 versions.
 
-`trim` runs after each commit that displaced a version which may be needed. It
-is also what repairs: a commit that an asynchronous exception cut short leaves a
-chain with versions that nobody needs, and the next trim drops them.
+Trimming
+--------
+`trim` runs after each commit that displaced a version which may be needed, with
+read points that were taken after that commit: who opens a snapshot later needs
+nothing below it. It takes no lock. What is kept is linked by single stores, from
+the newest one down, and a `Deep` is never changed once it is linked, but
+replaced. So at each instant, from each version that a reader may stand on, the
+way leads to all that is needed below: a store may leave out only what nobody
+needs, and what was left out still leads on.
 
-sortedcontainers is not thread-safe, and its calls may let other code of the
-same thread in (a finalizer, a signal handler). So the histories have locks of
-their own, apart from the cells' locks, and each notes its holder: coming back
-raises `WouldDeadlockError` instead of waiting for oneself. A SortedDict that
-was left in the middle of a change is built anew from its dict part.
+Two trims of one cell may overlap, in two threads or where a finalizer or a signal
+handler comes in. Each leaves out only what it knows that nobody needs, so nothing
+is lost. One may link again what the other has left out; the next trim drops it.
+So does it with what a commit that was cut short has left.
 """
 
 from __future__ import annotations
 
-from _thread import allocate_lock, get_ident
 from bisect import bisect_left
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sortedcontainers import SortedDict
 
-from atomos.errors import WouldDeadlockError
 from atomos.stm._cell import Cell, Version, latest
 from atomos.stm._registry import my_record, open_points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = [
-    "History",
-    "check",
-    "count",
-    "guards",
-    "read_old",
-    "trim",
-    "trim_deep",
-    "trim_or_leave",
-]
+__all__ = ["Deep", "check", "count", "read_old", "trim", "trim_all"]
 
 T = TypeVar("T")
 
 #: How many old versions hang off the newest one before the SortedDict is made.
 CHAIN = 32
-#: How many old versions are trimmed without the guard of the cell.
+#: How many old versions are trimmed without making a list of them.
 SHORT = 8
 
 
-class History:
-    """The versions of one cell that lie deeper than its chain.
+class Deep(Version[T]):
+    """The end of a long chain: all versions from its own number down.
 
     Attributes:
-        versions: number -> value. Touched only under the cell's guard.
-        changing: Set while `versions` is being changed; found set, the change
-            was cut short, and the order is built anew from the dict part.
+        versions: number -> value; the greatest number is its own. Never empty,
+            and never changed.
     """
 
-    __slots__ = ("changing", "versions")
+    __slots__ = ("versions",)
 
-    def __init__(self) -> None:
-        self.versions: SortedDict[int, Any] = SortedDict()
-        self.changing = False
+    versions: SortedDict[int, T]
 
-    def mend(self) -> None:
-        """Put in order what an asynchronous exception left half done."""
-        if self.changing:
-            # The dict part alone is whole: what a SortedDict adds is an order.
-            self.versions = SortedDict(dict.items(cast("Any", self.versions)))
-            self.changing = False
+    def at(self, point: int) -> Version[T] | None:
+        """Return the version that `point` sees, if it is here.
 
-    def add(self, number: int, value: object) -> None:
-        """Keep `value` as the version with `number`."""
-        self.changing = True
-        self.versions[number] = value
-        self.changing = False
-
-    def floor(self, point: int) -> int | None:
-        """Return the greatest number that is not above `point`, if any."""
-        index = self.versions.bisect_right(point)
-        return self.versions.keys()[index - 1] if index else None
-
-    def keep_only(self, points: Sequence[int], cap: int | None) -> list[object]:
-        """Drop what none of `points` can read, and the oldest beyond `cap`.
-
-        Returns:
-            The dropped values, for the caller to let go of outside the lock.
-
-        Cost: O((p + h) log h) for p points and h versions.
+        Cost: O(log versions).
         """
-        wanted = {self.floor(point) for point in points}
-        numbers = list(self.versions)
-        kept = [number for number in numbers if number in wanted]
-        if cap is not None:
-            kept = kept[max(len(kept) - cap, 0) :]
-        keep = set(kept)
-        self.changing = True
-        dropped = [self.versions.pop(n) for n in numbers if n not in keep]
-        self.changing = False
-        return dropped
+        index = self.versions.bisect_right(point)
+        if not index:
+            return None
+        number, value = self.versions.peekitem(index - 1)
+        return _settled(number, value)
 
 
-class Guard:
-    """A lock that knows who holds it; shared by the histories of many cells."""
-
-    __slots__ = ("holder", "lock")
-
-    def __init__(self) -> None:
-        self.lock = allocate_lock()
-        self.holder = 0
-
-    def refuse_reentry(self, ident: int) -> None:
-        """Raise if the caller's thread is inside already."""
-        if self.holder == ident:
-            msg = (
-                "a finalizer, signal handler or trace function needs the history of "
-                "a ref while its own thread is changing it; read refs there with "
-                "deref() outside a transaction instead"
-            )
-            raise WouldDeadlockError(msg)
+def _settled(number: int, value: T) -> Version[T]:
+    version: Version[T] = Version()
+    version.number = number
+    version.value = value
+    version.older = None
+    return version
 
 
-guards = [Guard() for _ in range(64)]
-
-
-def _guard(cell: Cell[Any]) -> Guard:
-    return guards[(id(cell) >> 4) % len(guards)]
+def _deep(versions: list[Version[T]]) -> Deep[T]:
+    """Return the end of a chain, with `versions`, newest first, in it."""
+    deep: Deep[T] = Deep()
+    deep.number = versions[0].number
+    deep.value = versions[0].value
+    deep.older = None
+    deep.versions = SortedDict((v.number, v.value) for v in reversed(versions))
+    return deep
 
 
 def needed(number: int, following: int, points: Sequence[int]) -> bool:
@@ -146,41 +102,35 @@ def trim(cell: Cell[T], newest: Version[T], points: Sequence[int]) -> None:
         points: Read points of all open snapshots, in order, taken after `newest`
             was seen committed: a snapshot opened later needs nothing older.
 
-    Raises:
-        WouldDeadlockError: Called again from within itself by one thread.
-
     Cost: O(1) where the same snapshots are open as last time; O(h log p) for h
         old versions up to `SHORT`, else O((p + h) log h).
     """
     older = newest.older
     if older is None:
-        if cell._history is not None:
-            trim_deep(cell)
         return
     if points and older.number > points[-1] and cell._kept_for is points:
         newest.older = older.older  # all below are needed, as they were
         return
-    length, version = 1, older.older
-    while version is not None and length <= SHORT:
-        length, version = length + 1, version.older
-    if length > SHORT or cell._history is not None or cell._extras is not None:
-        cell._kept_for = None
-        trim_deep(cell)
-    else:
-        _trim_short(newest, points)
+    if cell._extras is None and _trim_short(newest, points):
         cell._kept_for = points
+    else:
+        cell._kept_for = None
+        _trim_long(cell, newest, points)
 
 
-def _trim_short(newest: Version[Any], points: Sequence[int]) -> None:
-    """Trim a chain without the guard, by single stores.
+def _trim_short(newest: Version[Any], points: Sequence[int]) -> bool:
+    """Trim a chain of no more than `SHORT` versions.
 
-    At each instant all that is needed can be reached from `newest`; what is taken
-    out still leads on. If another thread trims the same chain, each may link again
-    what the other has dropped, which the next trim repairs.
+    Returns:
+        False when it is longer, or has a `Deep`; what was left out was not needed.
     """
+    left = SHORT
     last, following, version = newest, newest.number, newest.older
     while version is not None:
         below = version.older
+        if not left or type(version) is Deep:
+            return False
+        left -= 1
         if needed(version.number, following, points):
             if last.older is not version:
                 last.older = version
@@ -188,73 +138,50 @@ def _trim_short(newest: Version[Any], points: Sequence[int]) -> None:
         following, version = version.number, below
     if last.older is not None:
         last.older = None
+    return True
 
 
-def trim_or_leave(cell: Cell[T], newest: Version[T], points: Sequence[int]) -> None:
-    """Trim after a commit; from within a trim of this thread, leave it be.
-
-    What stays then is trimmed with the next commit on the cell.
-    """
-    try:
-        trim(cell, newest, points)
-    except WouldDeadlockError:
-        pass
-
-
-def trim_deep(cell: Cell[Any]) -> None:
-    """Trim chain and history of `cell` with points taken under its guard."""
-    guard, ident = _guard(cell), get_ident()
-    guard.refuse_reentry(ident)
-    dropped: list[object] = []
-    with guard.lock:
-        guard.holder = ident
-        try:
-            newest = latest(cell)
-            _trim_chain(cell, newest, open_points(my_record()), dropped)
-        finally:
-            guard.holder = 0
-    # `dropped` is let go of here, outside the lock.
-
-
-def _trim_chain(
-    cell: Cell[T], newest: Version[T], points: Sequence[int], dropped: list[object]
-) -> None:
-    """Bring chain and history in order; the guard is held."""
+def _trim_long(cell: Cell[T], newest: Version[T], points: Sequence[int]) -> None:
+    """Trim any chain, and keep within `max_history`."""
+    kept = _needed_versions(newest, points)
     cap = cell._history_cap() if cell._extras is not None else None
-    kept: list[Version[T]] = []
-    following, version = newest.number, newest.older
-    while version is not None:
-        wanted = needed(version.number, following, points)
-        (kept if wanted else dropped).append(version)
-        following, version = version.number, version.older
     if cap is not None:
-        dropped += kept[cap:]
         del kept[cap:]
-    history = cell._history
-    if history is not None:
-        history.mend()
-    elif len(kept) > CHAIN:
-        history = cell._history = History()
-    if history is not None:
-        for version in kept[CHAIN:]:
-            history.add(version.number, version.value)
-        dropped += kept[CHAIN:]
-        del kept[CHAIN:]
-    # Cut only now: at each instant, chain and history have all that is kept.
+    if len(kept) > CHAIN:
+        kept[CHAIN:] = [_deep(kept[CHAIN:])]
     last = newest
     for version in kept:
         last.older = version
         last = version
     last.older = None
-    if history is not None:
-        below = [point for point in points if point < last.number]
-        dropped += history.keep_only(below, None if cap is None else cap - len(kept))
-        if not history.versions:
-            cell._history = None
 
 
-def read_old(cell: Cell[T], point: int) -> tuple[int, T] | None:
-    """Return number and value of the version of `cell` that `point` sees.
+def _needed_versions(newest: Version[T], points: Sequence[int]) -> list[Version[T]]:
+    """Return the old versions that `points` need, newest first, none of them `Deep`."""
+    kept: list[Version[T]] = []
+    following, version = newest.number, newest.older
+    while version is not None and not isinstance(version, Deep):
+        if needed(version.number, following, points):
+            kept.append(version)
+        following, version = version.number, version.older
+    if version is not None:
+        found: dict[int, Version[T]] = {}
+        for point in points[: bisect_left(points, following)]:
+            old = version.at(point)
+            if old is not None:
+                found[old.number] = old
+        kept += reversed(found.values())
+    return kept
+
+
+def trim_all(cell: Cell[Any]) -> None:
+    """Trim `cell` now, whatever was found last time."""
+    newest = latest(cell)
+    _trim_long(cell, newest, open_points(my_record()))
+
+
+def read_old(cell: Cell[T], point: int) -> Version[T] | None:
+    """Return the version of `cell` that `point` sees.
 
     Args:
         cell: Any cell whose newest version is above `point`.
@@ -263,68 +190,44 @@ def read_old(cell: Cell[T], point: int) -> tuple[int, T] | None:
     Returns:
         None when `max_history` has dropped it.
 
-    Raises:
-        WouldDeadlockError: Called from within a change of the same history.
-
-    Cost: O(1) for the version displaced last, else one lock and O(log h).
+    Cost: O(1) for the version displaced last; no lock; O(versions between) up to
+        `CHAIN` of them, then O(log history).
     """
     version = latest(cell).older
-    if version is not None and version.number <= point:
-        return version.number, version.value
-    guard, ident = _guard(cell), get_ident()
-    guard.refuse_reentry(ident)
-    with guard.lock:
-        guard.holder = ident
-        try:
-            return _find(cell, point)
-        finally:
-            guard.holder = 0
-
-
-def _find(cell: Cell[T], point: int) -> tuple[int, T] | None:
-    """Look through chain and history; the guard is held."""
-    version: Version[T] | None = latest(cell)
     while version is not None:
+        if isinstance(version, Deep):
+            return version.at(point)
         if version.number <= point:
-            return version.number, version.value
+            break
         version = version.older
-    history = cell._history
-    if history is None:
-        return None
-    history.mend()
-    number = history.floor(point)
-    return None if number is None else (number, history.versions[number])
+    return version
 
 
 def count(cell: Cell[Any]) -> int:
-    """Return how many old versions of `cell` are kept now."""
-    guard, ident = _guard(cell), get_ident()
-    guard.refuse_reentry(ident)
-    with guard.lock:
-        guard.holder = ident
-        try:
-            found, version = 0, latest(cell).older
-            while version is not None:
-                found, version = found + 1, version.older
-            history = cell._history
-            return found + (0 if history is None else len(history.versions))
-        finally:
-            guard.holder = 0
+    """Return how many old versions of `cell` are kept now.
+
+    Cost: O(versions), up to `CHAIN` of them.
+    """
+    found, version = 0, latest(cell).older
+    while version is not None:
+        found += len(version.versions) if isinstance(version, Deep) else 1
+        version = version.older
+    return found
 
 
 def check(cell: Cell[Any]) -> None:
     """Assert the invariants of the versions of `cell`; for tests, at rest."""
     newest = latest(cell)
     assert newest.number > 0, newest.number
-    above, version = newest.number, newest.older
+    above, version, length = newest.number, newest.older, 0
     while version is not None:
         assert 0 < version.number < above, (version.number, above)
-        above, version = version.number, version.older
-    history = cell._history
-    if history is not None:
-        history.mend()  # as every use of it does
-        history.versions._check()  # type: ignore[attr-defined] # not in the stubs
-        assert history.versions, "an empty history is not kept"
-        assert history.versions.keys()[-1] < above
+        if isinstance(version, Deep):
+            version.versions._check()  # type: ignore[attr-defined] # not in the stubs
+            assert version.versions.keys()[-1] == version.number
+            assert version.versions[version.number] is version.value
+            assert version.older is None
+        above, version, length = version.number, version.older, length + 1
+    assert length <= CHAIN + 1, length
     cap = cell._history_cap()
     assert cap is None or count(cell) <= cap, (cap, count(cell))

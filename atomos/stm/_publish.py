@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from atomos.stm._cell import Cell, Version
 from atomos.stm._clock import FREE, clock, give_way, more_numbers, release
-from atomos.stm._history import trim_or_leave
+from atomos.stm._history import trim
 from atomos.stm._registry import my_record, open_points
 from atomos.stm._status import NOBODY
 
@@ -42,7 +42,7 @@ def publish(cell: Cell[T], old: Version[T], value: T) -> bool:
     c = clock
     for number in c.steps:
         if number != c.done + 1:
-            c.skipped.append(number)
+            c.skipped[number] = None
             give_way()
             return False
         try:
@@ -58,12 +58,7 @@ def publish(cell: Cell[T], old: Version[T], value: T) -> bool:
                 c.fresh = number  # before `now`: see `_clock`
             c.now = number
             new.number = number
-            if not (
-                c.observed
-                or old.number < c.fresh
-                or old.older is not None
-                or cell._history is not None
-            ):
+            if not (c.observed or old.number < c.fresh or old.older is not None):
                 new.older = None  # no snapshot was opened since: nobody needs it
                 cell._newest = new  # the commit point
                 return True
@@ -72,7 +67,7 @@ def publish(cell: Cell[T], old: Version[T], value: T) -> bool:
             c.done = number
             if FREE:
                 release()
-        trim_or_leave(cell, new, open_points(my_record()))
+        trim(cell, new, open_points(my_record()))
         return True
     more_numbers()
     return False
@@ -101,7 +96,7 @@ def publish_one(tx: Transaction) -> bool:
     c = clock
     for number in c.steps:
         if number != c.done + 1:
-            c.skipped.append(number)
+            c.skipped[number] = None
             give_way()
             return False
         try:
@@ -116,8 +111,8 @@ def publish_one(tx: Transaction) -> bool:
             if FREE:
                 release()
         points = open_points(tx.thread)
-        if points or base.older is not None or cell._history is not None:
-            trim_or_leave(cell, new, points)
+        if points or base.older is not None:
+            trim(cell, new, points)
         else:
             new.older = None
         return True
@@ -144,7 +139,7 @@ def publish_two(tx: Transaction) -> bool:
     c = clock
     for number in c.steps:
         if number != c.done + 1:
-            c.skipped.append(number)
+            c.skipped[number] = None
             give_way()
             return False
         try:
@@ -168,12 +163,12 @@ def publish_two(tx: Transaction) -> bool:
         also.number = number
         also.owner = None
         points = open_points(tx.thread)
-        if points or base.older is not None or cell._history is not None:
-            trim_or_leave(cell, new, points)
+        if points or base.older is not None:
+            trim(cell, new, points)
         else:
             new.older = None
-        if points or other_base.older is not None or other._history is not None:
-            trim_or_leave(other, also, points)
+        if points or other_base.older is not None:
+            trim(other, also, points)
         else:
             also.older = None
         return True

@@ -189,10 +189,7 @@ class Transaction(Run):
                 raise HistoryLostError(msg)
             raise self.lose(Lost.HISTORY, cell)
         self.stale = self.stale or cell
-        version: Version[T] = Version()
-        version.number, version.value = found
-        version.older = None
-        return version
+        return found
 
     def _extend(self) -> None:
         """Move the read point forward; all that was read must be newest."""

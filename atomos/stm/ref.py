@@ -10,7 +10,7 @@ from atomos.reference import ARef
 from atomos.stm._arguments import shown
 from atomos.stm._cell import latest
 from atomos.stm._fitness import refuse_uncallable
-from atomos.stm._history import check, count, trim_deep
+from atomos.stm._history import check, count, trim_all
 from atomos.stm._inside import inside
 from atomos.stm._owner import current, modules
 from atomos.stm._run import is_count
@@ -224,7 +224,7 @@ class Ref(ARef[T]):
     def history_count(self) -> int:
         """How many old versions are kept for open snapshots.
 
-        Cost: one lock.
+        Cost: O(history), up to 32.
 
         Example:
             >>> from atomos import Ref
@@ -244,7 +244,7 @@ class Ref(ARef[T]):
             >>> from atomos import Ref
             >>> Ref(7).trim_history()
         """
-        trim_deep(self)
+        trim_all(self)
 
     def _no_transaction(self, call: str) -> NoReturn:
         msg = (
