@@ -5,12 +5,16 @@ where the interpreter looks for such things: when a function is entered, after a
 call of a C function, and when a loop goes round. A scenario is run again and
 again: the first time something happens at the first such point inside of
 atomos, then at the second one, and so on.
+
+Without the GIL threads run side by side, so there each opcode is such a point:
+`preempted_at_each_opcode`, and `stopped_once` for one moment in particular.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 from opcode import opname
 
 from helpers import done_or_blocked, start
@@ -23,8 +27,56 @@ _CALLS = ("CALL", "PRECALL", "CALL_KW", "CALL_FUNCTION_EX")
 _SILENT = "JUMP_BACKWARD_NO_INTERRUPT"
 
 
+#: On 3.12 opcodes are traced only by a `sys.settrace` that follows such a store.
+sys._getframe().f_trace_opcodes = True
+
+
 class Interrupted(BaseException):
     """As `KeyboardInterrupt`, but nobody else raises it."""
+
+
+def _watch(frame, tracer):
+    """Trace the opcodes of a frame that begins; whether it is one of atomos."""
+    if not frame.f_code.co_filename.startswith(_HERE):
+        return False
+    frame.f_trace = tracer  # on 3.13 the next line does nothing before it
+    frame.f_trace_opcodes = True
+    frame.f_trace_lines = False
+    return True
+
+
+def _look_on(frame, event, arg):
+    """Trace a thread for nothing."""
+    if event == "call":
+        return _look_on if _watch(frame, _look_on) else None
+    return _look_on
+
+
+class _LookingOn:
+    """All threads that begin are traced while any tracer runs.
+
+    On 3.13 a thread that runs some code without being traced ends the tracing of
+    opcodes in that code, also for those that are in the middle of it.
+    """
+
+    lock = threading.Lock()
+    count = 0
+    before = None
+
+    @classmethod
+    def begin(cls):
+        with cls.lock:
+            if cls.count == 0 and sys.version_info >= (3, 13):
+                cls.before = threading.gettrace()
+                threading.settrace(_look_on)
+            cls.count += 1
+
+    @classmethod
+    def end(cls):
+        with cls.lock:
+            cls.count -= 1
+            if cls.count == 0 and sys.version_info >= (3, 13):
+                threading.settrace(cls.before)
 
 
 class Tracer:
@@ -42,10 +94,8 @@ class Tracer:
         self.where = None
 
     def __call__(self, frame, event, arg):
-        if not frame.f_code.co_filename.startswith(_HERE):
+        if not _watch(frame, self._inner):
             return None
-        frame.f_trace_opcodes = True
-        frame.f_trace_lines = False
         self._met(frame)
         return self._inner
 
@@ -83,11 +133,52 @@ class Tracer:
     def run(self, fn):
         """Run `fn` in this thread under the eyes of this tracer."""
         before = sys.gettrace()
+        _LookingOn.begin()
         sys.settrace(self)
         try:
             return fn()
         finally:
             sys.settrace(before)
+            _LookingOn.end()
+
+
+class Opcodes(Tracer):
+    """Calls `act` before the n-th of those opcodes for which ``when(frame)`` holds.
+
+    With `again`, before each n-th one, ten times at most.
+    """
+
+    def __init__(self, n, act, when, again=False):
+        super().__init__(n, act)
+        self._when = when
+        self._again = n if again else 0
+        self._times = 0
+
+    def __call__(self, frame, event, arg):
+        return self._inner if _watch(frame, self._inner) else None
+
+    def _inner(self, frame, event, arg):
+        if event == "opcode" and self._left > 0 and self._when(frame):
+            self._met(frame)
+            if self._left == 0 and self._times < 10:
+                self._times += 1
+                self._left = self._again
+        return self._inner
+
+
+def within(*functions):
+    """Return a `when` for `Opcodes`: in the middle of one of these functions."""
+    codes = [function.__code__ for function in functions]
+    return lambda frame: frame.f_code in codes
+
+
+def stopped_once(fn, when, act):
+    """Run `fn`; call `act` before the first opcode for which ``when(frame)`` holds."""
+    tracer = Opcodes(1, act, when)
+    try:
+        return tracer.run(fn)
+    finally:
+        assert tracer.where is not None, "that moment never came"
 
 
 def _interrupt():
@@ -130,7 +221,7 @@ def interrupted_at_each_point(scenario, check):
     return _at_each_point(make)
 
 
-def preempted_at_each_point(scenario):
+def preempted_at_each_point(scenario, make_tracer=Tracer):
     """Run one function, and at each of its points another one in another thread.
 
     The other one runs until it ends, or waits for the first one.
@@ -138,6 +229,7 @@ def preempted_at_each_point(scenario):
     Args:
         scenario: Called for each run; returns the first function, the other
             one, and what to call with both results.
+        make_tracer: Says what a point is.
 
     Returns:
         The number of points.
@@ -149,11 +241,22 @@ def preempted_at_each_point(scenario):
 
         def act():
             jobs.append(start(other))
-            done_or_blocked(jobs[0])
+            done_or_blocked(jobs[-1])
 
-        tracer = Tracer(n, act)
+        tracer = make_tracer(n, act)
         result = tracer.run(one)
-        results = (result, jobs[0].join() if jobs else other())
-        return tracer, lambda: check(*results)
+        others = [job.join() for job in jobs] or [other()]
+        return tracer, lambda: check(result, others[-1])
 
     return _at_each_point(make)
+
+
+def preempted_at_each_opcode(scenario, when, again=False):
+    """As `preempted_at_each_point`, at each opcode for which ``when(frame)`` holds.
+
+    With `again`, at each first one, at each second one, and so on: the other one
+    runs several times.
+    """
+    return preempted_at_each_point(
+        scenario, lambda n, act: Opcodes(n, act, when, again)
+    )
