@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from helpers import PATIENCE
+from interrupts import Interrupted
 
 
 @pytest.fixture
@@ -16,6 +17,18 @@ def often():
     sys.setswitchinterval(2e-6)
     yield
     sys.setswitchinterval(before)
+
+
+@pytest.fixture
+def quiet_hook(monkeypatch):
+    """Let a weakref callback or a finalizer be interrupted without a word."""
+    before = sys.unraisablehook
+
+    def hook(unraisable):
+        if not isinstance(unraisable.exc_value, Interrupted):
+            before(unraisable)
+
+    monkeypatch.setattr(sys, "unraisablehook", hook)
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import random
-import sys
 import threading
 
 import pytest
@@ -99,18 +98,6 @@ def interrupt(ident):
     ctypes.pythonapi.PyThreadState_SetAsyncExc(
         ctypes.c_ulong(ident), ctypes.py_object(Interrupted)
     )
-
-
-@pytest.fixture
-def quiet_hook(monkeypatch):
-    """Let a weakref callback or a finalizer be interrupted without a word."""
-    before = sys.unraisablehook
-
-    def hook(unraisable):
-        if not isinstance(unraisable.exc_value, Interrupted):
-            before(unraisable)
-
-    monkeypatch.setattr(sys, "unraisablehook", hook)
 
 
 def test_asynchronous_exceptions_at_random_moments(quiet_hook, often):

@@ -1,0 +1,120 @@
+"""The clock: whoever looks at any moment finds the commits in one order."""
+
+from __future__ import annotations
+
+import pytest
+from helpers import Snapshot, change, commit, elsewhere, put, transact
+from interrupts import Interrupted, preempted_at_each_opcode, stopped_once
+
+from atomos import Atom, Ref, atomically
+from atomos.stm._clock import clock
+
+
+class Cells:
+    """Two refs and an atom, and each way in which a commit steps the clock."""
+
+    def __init__(self):
+        self.x, self.y, self.z = Ref(0), Ref(0), Atom(0)
+
+    def one(self, n):
+        commit(self.x, n)
+
+    def two(self, n):
+        commit(self.x, n, self.y, n)
+
+    def three(self, n):
+        commit(self.x, n, self.y, n, self.z, n)
+
+    def block(self, n):
+        transact("block", lambda: put(self.x, n))
+
+    def alone(self, n):
+        self.z.reset(n)
+
+    def written(self, way):
+        """Return the cells that this way writes."""
+        cells = {"two": (self.x, self.y), "three": (self.x, self.y, self.z)}
+        return cells.get(way, (self.z if way == "alone" else self.x,))
+
+
+WAYS = ["one", "two", "three", "block", "alone"]
+
+
+def under_way(frame):
+    """A commit is announced, and its number is not stored yet."""
+    return clock.pending is not None and clock.pending.number == 0
+
+
+def decided(frame):
+    """A commit has its number, and the clock does not show it yet."""
+    return clock.pending is not None and clock.pending.number > clock.now
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_commit_has_happened_as_soon_as_it_has_its_number(way):
+    """What is read outside is not newer than what then begins."""
+    cells, seen = Cells(), []
+    written = cells.written(way)
+
+    def look():
+        values = [cell.deref() for cell in written]
+        return values, atomically(lambda: [cell.deref() for cell in written])
+
+    stopped_once(
+        lambda: getattr(cells, way)(1), decided, lambda: seen.append(elsewhere(look))
+    )
+    new = [1] * len(written)
+    assert seen == [(new, new)]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nobody_who_looks_on_sees_a_commit_come_and_go(way):
+    """Whatever of it is done: it has happened for all from one moment on."""
+
+    def scenario():
+        cells = Cells()
+        written = cells.written(way)
+
+        def read():
+            return [cell.deref() for cell in written]
+
+        def look():
+            return [*map(set, (read(), atomically(read), atomically(read), read()))]
+
+        def check(_, seen):
+            assert seen in ([{0}] * 4, [{1}] * 4)
+
+        return lambda: getattr(cells, way)(1), look, check
+
+    # Nobody else can commit meanwhile, so all four agree.
+    points = preempted_at_each_opcode(scenario, lambda frame: clock.lock.locked())
+    assert points > 10
+
+
+@pytest.mark.parametrize("following", WAYS)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("moment", [under_way, decided])
+def test_a_commit_that_was_cut_short_in_its_step(moment, way, following):
+    """It has happened or it has not, and the next one comes after it."""
+    cells = Cells()
+    written, also = cells.written(way), cells.written(following)
+    before = int(moment is decided)
+
+    def cut():
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        stopped_once(lambda: getattr(cells, way)(1), moment, cut)
+
+    def read():
+        return [cell.deref() for cell in written]
+
+    assert read() == elsewhere(read) == atomically(read) == [before] * len(written)
+    snapshot = Snapshot()
+    elsewhere(getattr(cells, following), 2)
+    assert [cell.deref() for cell in also] == [2] * len(also)
+    assert [snapshot.read(cell) for cell in written] == [before] * len(written)
+    snapshot.close()
+    for cell in (cells.x, cells.y, cells.z):
+        change(cell, lambda n: n + 1) if cell is cells.z else commit(cell, 3)
+    assert (cells.x.history_count, cells.y.history_count) == (0, 0)
