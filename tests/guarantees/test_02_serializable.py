@@ -6,21 +6,29 @@ cycles of three and more, are in tests/histories.
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from helpers import (
     CELLS,
     FORMS,
+    ISOLATIONS,
     RERUN_FORMS,
     Attempts,
+    Snapshot,
     commit,
     elsewhere,
     put,
     run_threads,
+    start,
     transact,
+    wait,
 )
+from interrupts import preempted_at_each_opcode, stopped_once, within
 
 from atomos import Atom, Ref, atomically, dosync
 from atomos.errors import IsolationError
+from atomos.stm._cell import latest
 
 PAIRS = [(a, b) for a in CELLS for b in CELLS]
 
@@ -193,6 +201,91 @@ def test_snapshot_a_commuted_ref_and_a_read_one(kind):
     y_seen = 0
     reading()
     assert (x.deref(), tries.count) == (5, 2)
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+def test_a_read_is_validated_by_a_commit_that_takes_its_turn(isolation):
+    """Driven back again and again it holds all; what it read has changed before."""
+    x, y, tries, calls = Ref(0), Ref(0), Attempts(), []
+
+    def fn(value, seen):
+        calls.append(value)
+        if len(calls) <= 4:
+            elsewhere(commit, y, 10 * len(calls))  # so `value` is outdated
+        if len(calls) == 4:
+            elsewhere(commit, x, 1)
+        return value + seen
+
+    @dosync(isolation=isolation)
+    def body():
+        tries.begin()
+        y.commute(fn, x.ensure())
+
+    body()
+    assert y.deref() == 41, "it was computed with an x that is gone"
+    assert tries.count == 2
+
+
+class Writers:
+    """Each way to commit "new" on a cell."""
+
+    def __init__(self, cell):
+        self.cell = cell
+        self.others = [Ref(0), Ref(0)]
+
+    def alone(self):
+        self.cell.reset("new")
+
+    def one(self):
+        commit(self.cell, "new")
+
+    def two(self):
+        commit(self.cell, "new", self.others[0], "new")
+
+    def second_of_two(self):
+        commit(self.others[0], "new", self.cell, "new")
+
+    def three(self):
+        commit(self.cell, "new", *[x for cell in self.others for x in (cell, 1)])
+
+
+@pytest.mark.parametrize("way", ["alone", "one", "two", "second_of_two", "three"])
+def test_a_read_while_a_commit_is_finished_is_not_of_the_past(way):
+    """It begins while the new version is undecided; older ones are kept, too."""
+
+    def scenario():
+        cell = Atom("oldest")
+        linked, go = threading.Event(), threading.Event()
+        snapshot = Snapshot()
+        commit(cell, "old")
+
+        def pause():
+            linked.set()
+            wait(go)
+
+        def write():
+            stopped_once(
+                getattr(Writers(cell), way),
+                lambda frame: cell._newest.number == 0,
+                pause,
+            )
+
+        writer = start(write)
+        wait(linked)
+
+        def finish():
+            go.set()
+            writer.join()
+
+        def check(seen, _):
+            assert seen in ("old", "new")
+            assert cell.deref() == "new"
+            assert snapshot.read(cell) == "oldest"
+            snapshot.close()
+
+        return cell.deref, finish, check
+
+    assert preempted_at_each_opcode(scenario, within(latest)) > 10
 
 
 # Nested isolation

@@ -18,8 +18,10 @@ from helpers import (
     start,
     transact,
 )
+from interrupts import preempted_at_each_opcode, within
 
 from atomos import Atom, Ref, dosync
+from atomos.stm._transaction import Transaction
 
 PAIRS = [(a, b) for a in CELLS for b in CELLS]
 
@@ -66,6 +68,31 @@ def test_what_is_first_read_after_a_write_agrees_with_what_was_read_before(kinds
     body()
     assert states == [(1, 1)], "the first attempt ended before it saw b"
     assert tries.count == 2
+
+
+@pytest.mark.parametrize("kinds", PAIRS)
+def test_what_changes_while_an_attempt_looks_again_at_what_it_has_read(kinds):
+    """It moves its read point forward: what changes meanwhile is beyond that."""
+
+    def scenario():
+        a, b = (CELLS[kind](0) for kind in kinds)
+        c, own, tries, states = Ref(0), Ref(0), Attempts(), []
+
+        @dosync
+        def body():
+            tries.begin()
+            first = a.deref()
+            own.set(first)
+            tries.once(commit, c, 1)
+            c.deref()
+            states.append((first, b.deref()))
+
+        def check(*_):
+            assert all(one == other for one, other in states), states
+
+        return body, lambda: commit(a, 1, b, 1), check
+
+    assert preempted_at_each_opcode(scenario, within(Transaction._extend)) > 10
 
 
 def test_a_doomed_attempt_that_goes_on_sees_nothing_impossible():

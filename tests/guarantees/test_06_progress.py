@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import random
+import threading
+from _thread import allocate_lock
 from contextvars import Context
 
 import pytest
@@ -11,6 +13,7 @@ from helpers import (
     CELLS,
     FORMS,
     ISOLATIONS,
+    PATIENCE,
     RERUN_FORMS,
     Attempts,
     Parked,
@@ -22,7 +25,10 @@ from helpers import (
     run_threads,
     start,
     transact,
+    until,
+    wait,
 )
+from interrupts import stopped_once
 
 from atomos import Atom, Ref, atomically, dosync
 from atomos.errors import (
@@ -31,6 +37,8 @@ from atomos.errors import (
     TransactionTimeout,
     WouldDeadlockError,
 )
+from atomos.stm import _status
+from atomos.stm._clock import clock
 
 #: Attempts that may be lost; the next one holds what it touches.
 MAY_LOSE = 8
@@ -236,6 +244,150 @@ def test_who_left_the_queue_does_not_hold_up_those_behind():
     block.finish()
     behind.join()
     assert cell.deref() == ["first", "behind"]
+
+
+@pytest.mark.parametrize("left", [1, 3])
+def test_who_left_the_queue_lets_nobody_pass_those_ahead(left):
+    """Whoever comes behind one that gave up waits for those before that one."""
+    held, free, running = Ref(0), Ref(0), []
+
+    def hold(park):
+        with dosync():
+            held.set(1)
+            running.append("first")
+            park()
+            running.remove("first")
+
+    def follow():
+        with dosync():
+            free.set(list(running))
+
+    block = Parked(hold)
+    try:
+        for _ in range(left):
+            with pytest.raises(TransactionTimeout):
+                with dosync(timeout=0):
+                    pass
+        behind = start(follow)
+        blocked(behind)
+    finally:
+        block.finish()
+    behind.join()
+    assert free.deref() == []
+
+
+# Waking
+
+
+class Gate:
+    """The lock at which a thread sleeps that waits, but without its rechecks."""
+
+    asleep = 0
+
+    def __init__(self):
+        self._lock = allocate_lock()
+        self.locked, self.release = self._lock.locked, self._lock.release
+
+    def acquire(self, timeout=None):
+        if timeout is None:
+            return self._lock.acquire()
+        Gate.asleep += 1
+        assert self._lock.acquire(timeout=PATIENCE / 3), "nobody woke it"
+        return True
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """`gate.asleep`: how often somebody has gone to sleep, to be woken for sure."""
+    monkeypatch.setattr(Gate, "asleep", 0)
+    monkeypatch.setattr(_status, "allocate_lock", Gate)
+    return Gate
+
+
+def sleepers(gate, *fns):
+    """Start these one after the other; each of them goes to sleep."""
+    jobs = []
+    for fn in fns:
+        before = gate.asleep
+        jobs.append(start(fn))
+        until(lambda before=before: gate.asleep > before)
+    return jobs
+
+
+@pytest.mark.parametrize("ending", ["commits", "raises"])
+@pytest.mark.parametrize("form", FORMS)
+def test_who_waits_is_woken_when_the_holder_ends(form, ending, gate):
+    """In the queue, at a commit, and as an atom alone."""
+    atom, tries, jobs = Atom(0), Attempts(), []
+
+    def add():
+        atom.swap(lambda n: n + 1)
+
+    def body():
+        tries.begin()
+        atom.deref()
+        if form != "block" and tries.count <= MAY_LOSE:
+            elsewhere(commit, atom, 0)
+        else:
+            block = lambda: transact("block", add)  # noqa: E731
+            jobs.extend(sleepers(gate, block, lambda: atomically(add), add))
+            if ending == "raises":
+                raise KeyError
+        atom.reset(10)
+
+    if ending == "raises":
+        with pytest.raises(KeyError):
+            transact(form, body)
+    else:
+        transact(form, body)
+    for job in jobs:
+        job.join()
+    assert atom.deref() == (13 if ending == "commits" else 3)
+
+
+def test_who_waits_is_woken_before_a_displaced_value_is_let_go(gate):
+    """Its finalizer is code of the user, and may take its time."""
+    free, jobs = Ref(0), []
+
+    class Value:
+        def __del__(self):
+            jobs[0].thread.join(PATIENCE / 6)
+            ended.append(not jobs[0].thread.is_alive())
+
+    ref, ended = Ref(Value()), []
+    with dosync():  # which has not ended yet when its commit lets go of it
+        ref.set(None)
+        jobs += sleepers(gate, lambda: transact("block", lambda: free.set(1)))
+    jobs[0].join()
+    assert ended == [True]
+
+
+@pytest.mark.parametrize("kinds", [(a, b) for a in CELLS for b in CELLS])
+def test_a_commit_that_is_driven_back_wakes_who_waits_for_it(kinds, gate):
+    """It has taken x when it finds y held; the block that holds y then wants x."""
+    x, y = (CELLS[kind](0) for kind in kinds)
+    ready, go = threading.Event(), threading.Event()
+
+    def block():
+        with dosync():
+            put(y, 1)
+            ready.set()
+            wait(go)
+            put(x, 1)
+
+    def all_three():
+        commit(x, 2, y, 2, Ref(0), 2)
+
+    def act():
+        go.set()
+        until(lambda: gate.asleep)
+
+    other = start(block)
+    wait(ready)
+    # The block holds y only, so this is the commit: it holds x now.
+    stopped_once(all_three, lambda _: x._holder and not clock.lock.locked(), act)
+    other.join()
+    assert (x.deref(), y.deref()) == (2, 2)
 
 
 # No deadlock

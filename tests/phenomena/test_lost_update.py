@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from helpers import (
     CELLS,
@@ -11,14 +13,19 @@ from helpers import (
     Attempts,
     change,
     commit,
+    done_or_blocked,
     elsewhere,
     put,
     run_threads,
     start,
     transact,
+    wait,
 )
+from interrupts import Opcodes, stopped_once
 
 from atomos import Atom, Ref, atomically
+from atomos.stm._clock import clock
+from atomos.stm._solo import clear_way
 
 
 def add(n, amount=1):
@@ -129,3 +136,48 @@ def test_counting_together(form, often):
 
     run_threads(count, count, count, tally)
     assert [cell.deref() for cell in refs] == [3 * rounds, 4 * rounds]
+
+
+def test_impossible_when_an_atom_alone_meets_a_commit_under_way():
+    """What a commit has linked, and will decide, is not taken for left over."""
+
+    def on_its_way(frame):
+        return frame.f_code is clear_way.__code__ and not clock.lock.locked()
+
+    n, met = 0, True
+    while met:
+        n += 1
+        atom, read, calls = Atom(0), Ref(0), []
+        linked, go, writers = threading.Event(), threading.Event(), []
+
+        def outdated(value, atom=atom, calls=calls):
+            calls.append(value)
+            if len(calls) <= 3:  # so it has to clear its way, and try again
+                elsewhere(atom.swap, add, 100)
+            return value + 1
+
+        def link(atom=atom, read=read, linked=linked, go=go):
+            def pause():
+                linked.set()
+                wait(go)
+
+            stopped_once(
+                lambda: atomically(lambda: (atom.swap(add, 10), read.deref())),
+                lambda frame: atom._newest.number == 0,
+                pause,
+            )
+
+        def act(link=link, linked=linked, writers=writers):
+            writers.append(start(link))
+            wait(linked)
+
+        tracer = Opcodes(n, act, on_its_way)
+        alone = start(tracer.run, lambda atom=atom, fn=outdated: atom.swap(fn))
+        done_or_blocked(alone)
+        go.set()
+        alone.join()
+        met = tracer.where is not None
+        if met:
+            writers[0].join()
+            assert atom.deref() == 311, tracer.where
+    assert n > 5
