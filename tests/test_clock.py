@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import pytest
-from helpers import Snapshot, change, commit, elsewhere, put, transact
+from helpers import Attempts, Snapshot, commit, elsewhere, put, transact
 from interrupts import Interrupted, preempted_at_each_opcode, stopped_once
 
 from atomos import Atom, Ref, atomically
-from atomos.stm._clock import clock
+from atomos.atomic import AtomicInteger
+from atomos.stm._clock import clock, commit_point
+
+
+class Number(AtomicInteger):
+    """Used as the others are."""
+
+    __slots__ = ()
+    reset = AtomicInteger.set
+
+    def deref(self):
+        return self.get()
 
 
 class Cells:
-    """Two refs and an atom, and each way in which a commit steps the clock."""
+    """Some cells, and each way in which a commit steps the clock."""
 
     def __init__(self):
-        self.x, self.y, self.z = Ref(0), Ref(0), Atom(0)
+        self.x, self.y, self.z, self.number = Ref(0), Ref(0), Atom(0), Number(0)
+        self.calm()
+
+    def calm(self):
+        """See to it that what is written alone takes the shortest way."""
+        for _ in range(2):  # the first round is noted as seen by a snapshot
+            self.z.reset(0)
+            self.number.set(0)
 
     def one(self, n):
         commit(self.x, n)
@@ -28,16 +46,28 @@ class Cells:
     def block(self, n):
         transact("block", lambda: put(self.x, n))
 
-    def alone(self, n):
+    def reset(self, n):
         self.z.reset(n)
+
+    def swap(self, n):
+        self.z.swap(lambda _: n)
+
+    def add(self, n):
+        self.number.add_and_get(n - self.number.get())
 
     def written(self, way):
         """Return the cells that this way writes."""
-        cells = {"two": (self.x, self.y), "three": (self.x, self.y, self.z)}
-        return cells.get(way, (self.z if way == "alone" else self.x,))
+        cells = {
+            "two": (self.x, self.y),
+            "three": (self.x, self.y, self.z),
+            "reset": (self.z,),
+            "swap": (self.z,),
+            "add": (self.number,),
+        }
+        return cells.get(way, (self.x,))
 
 
-WAYS = ["one", "two", "three", "block", "alone"]
+WAYS = ["one", "two", "three", "block", "reset", "swap", "add"]
 
 
 def under_way(frame):
@@ -115,6 +145,45 @@ def test_a_commit_that_was_cut_short_in_its_step(moment, way, following):
     assert [cell.deref() for cell in also] == [2] * len(also)
     assert [snapshot.read(cell) for cell in written] == [before] * len(written)
     snapshot.close()
-    for cell in (cells.x, cells.y, cells.z):
-        change(cell, lambda n: n + 1) if cell is cells.z else commit(cell, 3)
+    commit(cells.x, 3, cells.y, 3)
     assert (cells.x.history_count, cells.y.history_count) == (0, 0)
+
+
+@pytest.mark.parametrize("way", ["reset", "swap", "add"])
+def test_a_step_cut_short_and_a_cell_written_alone_after_a_validation(way):
+    """What was validated before it is outdated: its number is a new one."""
+    cells, tries = Cells(), Attempts()
+    (alone,) = cells.written(way)
+
+    def cut():
+        raise Interrupted
+
+    def cut_short():
+        with pytest.raises(Interrupted):
+            stopped_once(lambda: Atom(0).reset(1), decided, cut)  # no snapshot
+
+    def body():
+        tries.begin()
+        if tries.count == 2:  # begins without a snapshot
+            elsewhere(cells.calm)
+            elsewhere(cut_short)
+        cells.x.set(alone.deref() + 1)
+        cells.y.set(1)
+        tries.once(alone.reset, 0)
+
+    def write():
+        getattr(cells, way)(10)
+        return cells.x.deref()
+
+    def at_the_commit_point(frame):
+        return frame.f_code is commit_point.__code__ and tries.count == 2
+
+    seen = []
+    stopped_once(
+        lambda: atomically(body),
+        at_the_commit_point,
+        lambda: seen.append(elsewhere(write)),
+    )
+    assert seen == [0], "it has not happened yet when the cell has been written"
+    assert cells.x.deref() == 11, "so it comes after that"
+    assert tries.count == 3

@@ -21,7 +21,7 @@ from interrupts import (
 
 from atomos import Atom, Ref, dosync
 from atomos.stm import _registry
-from atomos.stm._registry import close_snapshot, open_snapshot
+from atomos.stm._registry import close_snapshot, my_record, open_snapshot
 
 # A snapshot is opened while others commit
 
@@ -243,20 +243,22 @@ def crowd():
     for n in range(_registry.PLACES + 6):
         parked.append(Parked(read))
         commit(ref, n + 1)
+
+    def gone():
+        elsewhere(commit, ref, 0)  # who comes drops the records of the dead
+        return all(record.place >= 0 for record in _registry._registry.records)
+
     try:
         yield ref, parked
     finally:
         for one in parked:
             one.go_on()
-        for one in parked:
-            one.finish()
-
-        def gone():
-            elsewhere(commit, ref, 0)  # who comes drops the records of the dead
-            return all(record.place >= 0 for record in _registry._registry.records)
-
-        until(gone)
-        _registry._numbers(_registry._buffer)[-1] = 0
+        try:
+            for one in parked:
+                one.finish()
+            until(gone)
+        finally:
+            _registry._numbers(_registry._buffer)[-1] = 0
 
 
 def test_threads_without_a_place_keep_what_they_can_read(crowd):
@@ -287,13 +289,11 @@ def test_a_thread_without_a_place_that_has_ended_keeps_nothing(crowd):
     def run():
         kept.append(generator())
         next(kept[0])
+        return my_record()
 
-    elsewhere(run)
+    record = elsewhere(run)
+    until(lambda: record.dead)  # a thread ends a little later than its function
+    assert record.place < 0
     commit(ref, "new")
-
-    def none_kept():
-        ref.trim_history()
-        return ref.history_count == len(parked)
-
-    until(none_kept)  # a thread ends a little later than its function
+    assert ref.history_count == len(parked)
     kept.clear()
