@@ -173,7 +173,10 @@ def within(*functions):
 
 
 def stopped_once(fn, when, act):
-    """Run `fn`; call `act` before the first opcode for which ``when(frame)`` holds."""
+    """Run `fn`; call `act` before the first opcode for which ``when(frame)`` holds.
+
+    `act` may raise, but not while another thread is traced: CPython 3.12.1 crashes.
+    """
     tracer = Opcodes(1, act, when)
     try:
         return tracer.run(fn)
