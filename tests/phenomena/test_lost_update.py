@@ -21,11 +21,10 @@ from helpers import (
     transact,
     wait,
 )
-from interrupts import Opcodes, stopped_once
+from interrupts import Opcodes, stopped_once, within
 
 from atomos import Atom, Ref, atomically
-from atomos.stm._clock import clock
-from atomos.stm._solo import clear_way
+from atomos.stm._hold import wait_until_free
 
 
 def add(n, amount=1):
@@ -141,9 +140,6 @@ def test_counting_together(form, often):
 def test_impossible_when_an_atom_alone_meets_a_commit_under_way():
     """What a commit has linked, and will decide, is not taken for left over."""
 
-    def on_its_way(frame):
-        return frame.f_code is clear_way.__code__ and not clock.lock.locked()
-
     n, met = 0, True
     while met:
         n += 1
@@ -171,7 +167,7 @@ def test_impossible_when_an_atom_alone_meets_a_commit_under_way():
             writers.append(start(link))
             wait(linked)
 
-        tracer = Opcodes(n, act, on_its_way)
+        tracer = Opcodes(n, act, within(wait_until_free))
         alone = start(tracer.run, lambda atom=atom, fn=outdated: atom.swap(fn))
         done_or_blocked(alone)
         go.set()
