@@ -9,10 +9,10 @@ from atomos.reference import ARef
 from atomos.stm import _solo
 from atomos.stm._arguments import NOT_GIVEN, one_of
 from atomos.stm._cell import Version
-from atomos.stm._clock import FREE, clock, release
 from atomos.stm._fitness import refuse_uncallable
 from atomos.stm._owner import current, seated
 from atomos.stm._publish import publish
+from atomos.stm._turn import FREE, clock, release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +118,7 @@ class Atom(ARef[T]):
             ValidationError: The validator refuses the new value.
             WouldDeadlockError: This thread itself holds the atom elsewhere.
 
-        Cost: one call of `fn` and one lock, more if another thread is faster.
+        Cost: one call of `fn` and one commit, more if another thread is faster.
 
         Example:
             >>> from atomos import Atom
@@ -201,7 +201,7 @@ class Atom(ARef[T]):
         Raises:
             ValidationError: The validator refuses `newval`.
 
-        Cost: one lock.
+        Cost: one commit.
 
         Example:
             >>> from atomos import Atom
@@ -219,7 +219,7 @@ class Atom(ARef[T]):
         Raises:
             ValidationError: The validator refuses `newval`.
 
-        Cost: one lock.
+        Cost: one commit.
 
         Example:
             >>> from atomos import Atom
@@ -256,7 +256,7 @@ class Atom(ARef[T]):
         Raises:
             ValidationError: The validator refuses `new`.
 
-        Cost: one comparison, outside of every lock, and one lock.
+        Cost: one comparison, outside of every lock, and one commit.
 
         Example:
             >>> from atomos import Atom

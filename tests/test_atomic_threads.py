@@ -25,9 +25,10 @@ from atomos.atomic import (
     LongAdder,
 )
 from atomos.stm._cell import pending
-from atomos.stm._clock import FREE, clock, read_point, release, turns
+from atomos.stm._clock import read_point
 from atomos.stm._history import count
 from atomos.stm._status import NOBODY
+from atomos.stm._turn import FREE, clock, release, turns
 
 THREADS = 4
 CALLS = 2000

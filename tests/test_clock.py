@@ -9,7 +9,8 @@ from interrupts import Interrupted, preempted_at_each_opcode, stopped_once
 from atomos import Atom, Ref, atomically
 from atomos.atomic import AtomicInteger
 from atomos.stm._cell import pending
-from atomos.stm._clock import clock, commit_point
+from atomos.stm._clock import commit_point
+from atomos.stm._turn import clock
 
 
 class Number(AtomicInteger):

@@ -88,7 +88,7 @@ class LongAdder(Cell[int]):
         Raises:
             TypeError: `x` is not an int.
 
-        Cost: one lock; inside a transaction O(1) now, an addition or more at
+        Cost: one commit; inside a transaction O(1) now, an addition or more at
         the commit.
 
         Source: java.util.concurrent.atomic.LongAdder.add
@@ -155,7 +155,7 @@ class LongAdder(Cell[int]):
     def reset(self) -> None:
         """Set the sum to 0.
 
-        Cost: one lock.
+        Cost: one commit.
 
         Source: java.util.concurrent.atomic.LongAdder.reset
 
@@ -168,7 +168,7 @@ class LongAdder(Cell[int]):
     def sum_then_reset(self) -> int:
         """Set the sum to 0, and return what it was. No addition is lost.
 
-        Cost: one lock.
+        Cost: one commit.
 
         Source: java.util.concurrent.atomic.LongAdder.sumThenReset
 
@@ -240,7 +240,7 @@ class LongAccumulator(Cell[T], Generic[T]):
         Raises:
             CommuteError: At the commit: `fn` touched a ref, an atom or an atomic.
 
-        Cost: one call of `fn` and one lock, more if another thread is faster;
+        Cost: one call of `fn` and one commit, more if another thread is faster;
         inside a transaction O(1) now, one call of `fn` or more at the commit.
 
         Source: java.util.concurrent.atomic.LongAccumulator.accumulate
@@ -271,7 +271,7 @@ class LongAccumulator(Cell[T], Generic[T]):
     def reset(self) -> None:
         """Set the value to the identity.
 
-        Cost: one lock.
+        Cost: one commit.
 
         Source: java.util.concurrent.atomic.LongAccumulator.reset
 
@@ -284,7 +284,7 @@ class LongAccumulator(Cell[T], Generic[T]):
     def get_then_reset(self) -> T:
         """Set the value to the identity, and return what it was.
 
-        Cost: one lock.
+        Cost: one commit.
 
         Source: java.util.concurrent.atomic.LongAccumulator.getThenReset
 

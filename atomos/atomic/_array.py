@@ -123,7 +123,7 @@ class AtomicReferenceArray(Generic[T]):
     def set(self, index: int, value: T) -> T:
         """Set the element, and return `value` (Java returns nothing).
 
-        Cost: one lock.
+        Cost: one commit.
 
         Source: java.util.concurrent.atomic.AtomicReferenceArray.set
 
@@ -137,7 +137,7 @@ class AtomicReferenceArray(Generic[T]):
     def get_and_set(self, index: int, value: T) -> T:
         """Set the element, and return the value before.
 
-        Cost: one lock.
+        Cost: one commit.
 
         Source: java.util.concurrent.atomic.AtomicReferenceArray.getAndSet
 
@@ -172,7 +172,7 @@ class AtomicReferenceArray(Generic[T]):
         Returns:
             Whether it was set.
 
-        Cost: one lock.
+        Cost: one commit.
 
         Source: java.util.concurrent.atomic.AtomicReferenceArray.compareAndSet
 

@@ -60,7 +60,7 @@ class AtomicMarkableReference(Pair[T, bool]):
         Raises:
             TypeError: `mark` is not a bool.
 
-        Cost: one lock.
+        Cost: one commit.
 
         Source: java.util.concurrent.atomic.AtomicMarkableReference.set
 
@@ -92,7 +92,7 @@ class AtomicMarkableReference(Pair[T, bool]):
         Raises:
             TypeError: `new_mark` is not a bool.
 
-        Cost: one lock; more if another thread is faster.
+        Cost: one commit; more if another thread is faster.
 
         Source: java.util.concurrent.atomic.AtomicMarkableReference.compareAndSet
 
@@ -115,7 +115,7 @@ class AtomicMarkableReference(Pair[T, bool]):
         Raises:
             TypeError: `new_mark` is not a bool.
 
-        Cost: one lock; more if another thread is faster.
+        Cost: one commit; more if another thread is faster.
 
         Source: java.util.concurrent.atomic.AtomicMarkableReference.attemptMark
 

@@ -9,9 +9,9 @@ from atomos.atomic._reference import AtomicReference
 from atomos.stm import _solo
 from atomos.stm._arguments import NOT_GIVEN
 from atomos.stm._cell import Cell, Version
-from atomos.stm._clock import FREE, clock, release
 from atomos.stm._owner import current, seated
 from atomos.stm._publish import publish
+from atomos.stm._turn import FREE, clock, release
 
 __all__ = ["AtomicNumber"]
 
@@ -71,7 +71,7 @@ class AtomicNumber(AtomicReference[N]):
             TypeError: The sum is not of the type that this class holds; nothing
                 is changed.
 
-        Cost: one lock; repeated if another thread is faster.
+        Cost: one commit; repeated if another thread is faster.
 
         Source: java.util.concurrent.atomic.AtomicInteger.addAndGet
 

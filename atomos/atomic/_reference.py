@@ -111,7 +111,7 @@ class AtomicReference(Cell[T]):
         Raises:
             TypeError: `value` is not of the type that this class holds.
 
-        Cost: one lock.
+        Cost: one commit.
 
         Source: java.util.concurrent.atomic.AtomicReference.set
 
@@ -131,7 +131,7 @@ class AtomicReference(Cell[T]):
         Raises:
             TypeError: `value` is not of the type that this class holds.
 
-        Cost: one lock.
+        Cost: one commit.
 
         Source: java.util.concurrent.atomic.AtomicReference.getAndSet
 
@@ -153,7 +153,7 @@ class AtomicReference(Cell[T]):
         Raises:
             TypeError: `update` is not of the type that this class holds.
 
-        Cost: one comparison, outside of every lock, and one lock; more if
+        Cost: one comparison, outside of every lock, and one commit; more if
         another thread is faster.
 
         Source: java.util.concurrent.atomic.AtomicReference.compareAndSet, which
@@ -179,7 +179,7 @@ class AtomicReference(Cell[T]):
         Raises:
             TypeError: `update` is not of the type that this class holds.
 
-        Cost: one lock.
+        Cost: one commit.
 
         Source: java.util.concurrent.atomic.AtomicReference.compareAndSet
 
@@ -233,7 +233,7 @@ class AtomicReference(Cell[T]):
             TypeError: `fn` is not callable, or what it returns is not of the
                 type that this class holds; nothing is changed.
 
-        Cost: one call of `fn` and one lock; more if another thread is faster.
+        Cost: one call of `fn` and one commit; more if another thread is faster.
 
         Source: java.util.concurrent.atomic.AtomicReference.updateAndGet
 

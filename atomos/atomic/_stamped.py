@@ -61,7 +61,7 @@ class AtomicStampedReference(Pair[T, int]):
         Raises:
             TypeError: `stamp` is not an int.
 
-        Cost: one lock.
+        Cost: one commit.
 
         Source: java.util.concurrent.atomic.AtomicStampedReference.set
 
@@ -93,7 +93,7 @@ class AtomicStampedReference(Pair[T, int]):
         Raises:
             TypeError: `new_stamp` is not an int.
 
-        Cost: one lock; more if another thread is faster.
+        Cost: one commit; more if another thread is faster.
 
         Source: java.util.concurrent.atomic.AtomicStampedReference.compareAndSet
 
@@ -115,7 +115,7 @@ class AtomicStampedReference(Pair[T, int]):
         Raises:
             TypeError: `new_stamp` is not an int.
 
-        Cost: one lock; more if another thread is faster.
+        Cost: one commit; more if another thread is faster.
 
         Source: java.util.concurrent.atomic.AtomicStampedReference.attemptStamp
 

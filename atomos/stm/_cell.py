@@ -25,13 +25,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
-from atomos.stm._clock import INITIAL
+from atomos.stm._turn import INITIAL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from atomos.stm._clock import Numbered
     from atomos.stm._status import NOBODY, Status
+    from atomos.stm._turn import Numbered
 
 __all__ = ["Cell", "Version", "latest", "pending", "settle"]
 

@@ -73,7 +73,7 @@ def commit(tx: Transaction) -> list[Change]:
         WouldDeadlockError: The calling thread itself holds what is needed.
         BaseException: What a commute's function raised; nothing was written.
 
-    Cost: O(read set + write set); two locks for each cell written, one more
+    Cost: O(read set + write set); one turn for each cell written, one more
     for the commit point.
     """
     if tx.doomed is not None:

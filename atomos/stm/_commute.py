@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from atomos.stm._clock import FREE
 from atomos.stm._owner import Owner, current, seated, take_seat
+from atomos.stm._turn import FREE
 
 __all__ = ["TOUCHED", "Call", "Commuting", "compute"]
 

@@ -123,8 +123,8 @@ def dosync(
         ValueError: An argument has a value that is not allowed.
         TypeError: `fn` is no function that can be run again.
 
-    Cost: about that of four method calls each for begin and commit, plus two
-    locks for each cell written.
+    Cost: about 45 empty method calls for begin and commit, and 10 for each call on
+    a cell inside (CPython 3.11).
 
     Example:
         >>> from atomos import Ref, dosync

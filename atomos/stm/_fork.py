@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import os
 
-from atomos.stm import _clock, _queue, _registry, _status
+from atomos.stm import _queue, _registry, _status, _turn
 
 
 def _in_child() -> None:
-    _clock.reset_after_fork()
+    _turn.reset_after_fork()
     _status.reset_after_fork()
     _queue.reset_after_fork()
     _registry.forget_other_threads()
@@ -24,7 +24,7 @@ def _in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_clock.before_fork,
-        after_in_parent=_clock.after_fork_in_parent,
+        before=_turn.before_fork,
+        after_in_parent=_turn.after_fork_in_parent,
         after_in_child=_in_child,
     )

@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from atomos.stm._cell import Cell, Version, latest
-from atomos.stm._clock import FREE, NEVER_ENDS, clock, release, turns
 from atomos.stm._status import wait_for
+from atomos.stm._turn import FREE, NEVER_ENDS, clock, release, turns
 
 if TYPE_CHECKING:
     from atomos.stm._status import Patience, Status

@@ -24,8 +24,8 @@ from _thread import get_ident
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from atomos.stm._clock import FREE
 from atomos.stm._registry import ThreadRecord, my_record
+from atomos.stm._turn import FREE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

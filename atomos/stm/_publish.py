@@ -15,10 +15,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from atomos.stm._cell import Cell, Version
-from atomos.stm._clock import FREE, clock, give_way, more_numbers, release
 from atomos.stm._history import trim
 from atomos.stm._registry import my_record, open_points
 from atomos.stm._status import NOBODY
+from atomos.stm._turn import FREE, clock, give_way, more_numbers, release
 
 if TYPE_CHECKING:
     from atomos.stm._transaction import Transaction
@@ -83,7 +83,7 @@ def publish_one(tx: Transaction) -> bool:
         False when it cannot be done so, or the cell was written or is held: the
         long way will do it, or tell why not.
 
-    Cost: O(1), one lock.
+    Cost: O(1), one turn.
     """
     cell = tx.writes[0]
     new = tx.view[cell]

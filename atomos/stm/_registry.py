@@ -35,7 +35,8 @@ import weakref
 from _thread import allocate_lock, get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
-from atomos.stm._clock import clock, read_point
+from atomos.stm._clock import read_point
+from atomos.stm._turn import clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from _thread import get_ident
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from atomos.errors import IsolationError
-from atomos.stm._clock import ABORTED, FREE
+from atomos.stm._clock import ABORTED
 from atomos.stm._commit import commit
 from atomos.stm._footprint import Restart
 from atomos.stm._inside import inside
@@ -22,6 +22,7 @@ from atomos.stm._registry import MANY, close_snapshot
 from atomos.stm._run import DEFAULT
 from atomos.stm._status import settle_waiters
 from atomos.stm._transaction import Transaction
+from atomos.stm._turn import FREE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,12 +15,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from atomos.errors import TransactionStateError
-from atomos.stm._clock import FREE
 from atomos.stm._inside import inside
 from atomos.stm._owner import Seat, current, seated
 from atomos.stm._registry import my_record
 from atomos.stm._runner import finish, join
 from atomos.stm._transaction import Transaction
+from atomos.stm._turn import FREE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from atomos.stm._cell import Cell, latest
-from atomos.stm._clock import FREE, NEVER_ENDS, clock, release, turns
 from atomos.stm._hold import wait_until_free
 from atomos.stm._inside import inside
 from atomos.stm._owner import current
 from atomos.stm._publish import publish
+from atomos.stm._turn import FREE, NEVER_ENDS, clock, release, turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable

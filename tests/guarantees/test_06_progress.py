@@ -7,6 +7,7 @@ import random
 import threading
 from _thread import allocate_lock
 from contextvars import Context
+from functools import partial
 
 import pytest
 from helpers import (
@@ -329,8 +330,8 @@ def test_who_waits_is_woken_when_the_holder_ends(form, ending, gate):
         if form != "block" and tries.count <= MAY_LOSE:
             elsewhere(commit, atom, 0)
         else:
-            block = lambda: transact("block", add)  # noqa: E731
-            jobs.extend(sleepers(gate, block, lambda: atomically(add), add))
+            block = partial(transact, "block", add)
+            jobs.extend(sleepers(gate, block, partial(atomically, add), add))
             if ending == "raises":
                 raise KeyError
         atom.reset(10)
