@@ -553,7 +553,7 @@ def test_a_thread_that_died_in_its_step_does_not_hold_up_the_clock():
     number.increment_and_get()
     left = AtomicInteger()._newest
     for turn in turns:
-        left.number = turn
+        left.number = clock.step = turn
         clock.pending = left
         clock.done = turn
         if FREE:

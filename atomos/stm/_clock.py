@@ -11,16 +11,17 @@ slot, the `Status` of a transaction or one of its new versions. All its versions
 are linked into their cells first, and point at that record, so they become
 visible together with its number::
 
-    clock.pending = record  # announce: from here on readers look at it
+    clock.step = number  # announce: from here on readers look at `pending`
+    clock.pending = record
     record.number = number  # THE COMMIT POINT, one store
     clock.now = number
     clock.pending = None
 
-A reader takes no turn. It looks at `pending` first: if the record has its
-number, the commit has happened and the read point is that, although `now` may
-still be lower. So at every instant the read point is the number of the last
-commit point. A thread that is cut short in the middle leaves `pending` set; the
-numbers that follow are higher, and it is not looked at any more.
+A reader takes no turn. While `step` is above `now` it looks at `pending`: if the
+record has its number, the commit has happened and the read point is that. So at
+every instant the read point is the number of the last commit point. A thread that
+is cut short in the middle leaves `pending` set; the numbers that follow are higher,
+and it is not looked at any more.
 
 A commit of one cell is simpler, for it can be linked by the store that decides::
 
@@ -61,17 +62,18 @@ ABORTED = -1
 def read_point() -> int:
     """Return the number of the last commit point.
 
-    `pending` is loaded before `now`: a step that ends in between has already
-    raised `now`.
+    `step` and `pending` are loaded before the last look at `now`: a step that ends
+    in between has already raised `now`.
 
     Cost: O(1), no turn.
     """
     c = clock
-    record = c.pending
-    if record is not None:
-        number = record.number
-        if number > c.now:
-            return number
+    if c.step > c.now:
+        record = c.pending
+        if record is not None:
+            number = record.number
+            if number > c.now:
+                return number
     return c.now
 
 
@@ -112,6 +114,7 @@ def commit_point(record: Numbered, expected: int = 0) -> bool:
         try:
             if record.number or (expected and c.now != expected):
                 return False
+            c.step = number
             c.pending = record
             record.number = number
             c.now = number

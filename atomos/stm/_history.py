@@ -108,9 +108,17 @@ def trim(cell: Cell[T], newest: Version[T], points: Sequence[int]) -> None:
     older = newest.older
     if older is None:
         return
-    if points and older.number > points[-1] and cell._kept_for is points:
-        newest.older = older.older  # all below are needed, as they were
-        return
+    if cell._extras is None and points:
+        if older.number <= points[0]:
+            # All see this one or a later one.
+            if newest.number <= points[0]:
+                newest.older = None
+            elif older.older is not None:
+                older.older = None
+            return
+        if older.number > points[-1] and cell._kept_for is points:
+            newest.older = older.older  # all below are needed, as they were
+            return
     if cell._extras is None and _trim_short(newest, points):
         cell._kept_for = points
     else:

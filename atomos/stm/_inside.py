@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from atomos.errors import CommuteError
 from atomos.stm._commute import TOUCHED, Commuting
 from atomos.stm._owner import Owner, current, modules
+from atomos.stm._turn import FREE
 
 if TYPE_CHECKING:
     from atomos.stm._transaction import Transaction
@@ -27,10 +28,11 @@ def inside() -> Transaction | None:
     """
     seat = _current()
     owner: Owner | None = seat.tx
-    if owner is None or seat.thread.ident != get_ident():
+    if owner is None or (thread := seat.thread).ident != get_ident():
         return None
     # A body may be the first to import asyncio, and run a loop.
-    if "asyncio.tasks" in modules and not owner.is_here():
+    imported = thread.modules if FREE else modules
+    if "asyncio.tasks" in imported and not owner.is_here():
         return None
     if owner.running:
         return owner  # type: ignore[return-value] # nothing else is ever running

@@ -18,7 +18,7 @@ from atomos.stm._cell import Cell, Version
 from atomos.stm._history import trim
 from atomos.stm._registry import my_record, open_points
 from atomos.stm._status import NOBODY
-from atomos.stm._turn import FREE, clock, give_way, more_numbers, release
+from atomos.stm._turn import FREE, clock, release, turns
 
 if TYPE_CHECKING:
     from atomos.stm._transaction import Transaction
@@ -40,37 +40,37 @@ def publish(cell: Cell[T], old: Version[T], value: T) -> bool:
     new.value = value
     new.older = old
     c = clock
-    for number in c.steps:
-        if number != c.done + 1:
-            c.skipped[number] = None
-            give_way()
-            return False
-        try:
-            if cell._newest is not old:
-                return False
-            holder = cell._holder
-            if holder is not None:
-                if holder.number == 0:
+    steps = c.steps
+    while True:
+        for number in steps:
+            if number != c.done + 1:
+                c.skipped[number] = None
+                break
+            try:
+                if cell._newest is not old:
                     return False
-                cell._holder = None
-            if c.observed:
-                c.observed = False
-                c.fresh = number  # before `now`: see `_clock`
-            c.now = number
-            new.number = number
-            if not (c.observed or old.number < c.fresh or old.older is not None):
-                new.older = None  # no snapshot was opened since: nobody needs it
+                holder = cell._holder
+                if holder is not None:
+                    if holder.number == 0:
+                        return False
+                    cell._holder = None
+                if c.observed:
+                    c.observed = False
+                    c.fresh = number  # before `now`: see `_clock`
+                c.now = number
+                new.number = number
+                if not (c.observed or old.number < c.fresh or old.older is not None):
+                    new.older = None  # no snapshot was opened since: nobody needs it
+                    cell._newest = new  # the commit point
+                    return True
                 cell._newest = new  # the commit point
-                return True
-            cell._newest = new  # the commit point
-        finally:
-            c.done = number
-            if FREE:
-                release()
-        trim(cell, new, open_points(my_record()))
-        return True
-    more_numbers()
-    return False
+            finally:
+                c.done = number
+                if FREE:
+                    release()
+            trim(cell, new, open_points(my_record()))
+            return True
+        steps = turns  # no number was ready, or it was somebody else's turn: wait
 
 
 def publish_one(tx: Transaction) -> bool:
@@ -92,31 +92,30 @@ def publish_one(tx: Transaction) -> bool:
         return False
     if not tx.serializable and base.number > tx.point:
         return False
-    new.older = base
-    c = clock
-    for number in c.steps:
-        if number != c.done + 1:
-            c.skipped[number] = None
-            give_way()
+    thread = tx.thread
+    c = thread.clock
+    for number in thread.steps if FREE else clock.steps:
+        if not FREE and number != c.done + 1:
+            clock.skipped[number] = None
             return False
         try:
             holder = cell._holder
             if cell._newest is not base or (holder is not None and holder.number == 0):
                 return False
             c.now = number
+            new.older = base
             new.number = number
             cell._newest = new  # the commit point
         finally:
             c.done = number
             if FREE:
-                release()
-        points = open_points(tx.thread)
+                thread.release()
+        points = open_points(thread)
         if points or base.older is not None:
             trim(cell, new, points)
         else:
             new.older = None
         return True
-    more_numbers()
     return False
 
 
@@ -132,15 +131,13 @@ def publish_two(tx: Transaction) -> bool:
         return False
     if not tx.serializable and not base.number <= tx.point >= other_base.number:
         return False
-    new.older = base
     new.owner = NOBODY
-    also.older = other_base
     also.owner = new
-    c = clock
-    for number in c.steps:
-        if number != c.done + 1:
-            c.skipped[number] = None
-            give_way()
+    thread = tx.thread
+    c = thread.clock
+    for number in thread.steps if FREE else clock.steps:
+        if not FREE and number != c.done + 1:
+            clock.skipped[number] = None
             return False
         try:
             if cell._newest is not base or other._newest is not other_base:
@@ -151,18 +148,21 @@ def publish_two(tx: Transaction) -> bool:
             holder = other._holder
             if holder is not None and holder.number == 0:
                 return False
-            cell._newest = c.pending = new
+            new.older = base
+            also.older = other_base
+            c.step = number
+            cell._newest = clock.pending = new
             other._newest = also
             new.number = number  # the commit point of both
             c.now = number
-            c.pending = None
+            clock.pending = None
         finally:
             c.done = number
             if FREE:
-                release()
+                thread.release()
         also.number = number
         also.owner = None
-        points = open_points(tx.thread)
+        points = open_points(thread)
         if points or base.older is not None:
             trim(cell, new, points)
         else:
@@ -172,5 +172,4 @@ def publish_two(tx: Transaction) -> bool:
         else:
             also.older = None
         return True
-    more_numbers()
     return False

@@ -30,19 +30,20 @@ the records of all other threads are marked dead in the child.
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from _thread import allocate_lock, get_ident
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from atomos.stm._clock import read_point
-from atomos.stm._turn import clock
+from atomos.stm._turn import own_clock, own_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
 __all__ = [
-    "NONE_OPEN",
     "Snapshot",
     "ThreadRecord",
     "close_snapshot",
@@ -63,8 +64,6 @@ def _numbers(buffer: bytearray | bytes) -> memoryview[int]:
 
 
 _buffer = bytearray(8 * PLACES)
-#: What the buffer is like while no snapshot is open.
-NONE_OPEN = _numbers(bytes(8 * PLACES))
 
 
 class Snapshot(Protocol):
@@ -88,23 +87,33 @@ class ThreadRecord:
             single calls; others copy it.
         mine: Its number in the buffer, a view of one. Others write `MANY` only.
         points: The whole buffer, to read.
+        none_open: What is in it while no snapshot is open.
         raw: What was in it when this thread last looked.
         found: What `open_points` made of that, to be given out again.
         place: Where `mine` is in it; -1 if nowhere, since there are too many.
+        steps: Its own way to the clock's turn, without the GIL; see `own_turns`.
+        release: And how to pass the turn on.
+        clock: Its own view of the clock's numbers.
+        modules: Its own view of what has been imported.
         waits_for: The status that the thread sleeps for; None while it does not.
         dead: The thread has ended, or did not survive a fork. Never reset.
     """
 
     __slots__ = (
         "__weakref__",
+        "clock",
         "dead",
         "found",
         "ident",
         "mine",
+        "modules",
+        "none_open",
         "place",
         "points",
         "raw",
+        "release",
         "snapshots",
+        "steps",
         "token",
         "waits_for",
     )
@@ -115,11 +124,16 @@ class ThreadRecord:
         self.dead = False
         self.token: weakref.ref[_Token] | None = None
         self.points = _numbers(_buffer).toreadonly()
+        self.none_open = _numbers(bytes(8 * PLACES))
         self.waits_for: Any = None  # a `Status`, which builds on this module
         self.raw: list[int] = []
         self.found: Sequence[int] = ()
         self.mine = _numbers(bytearray(8))
         self.place = -1
+        self.steps, self.release = own_turns()
+        self.clock = own_clock()
+        # A view that leads to what has been imported without touching its count.
+        self.modules: Container[str] = MappingProxyType(sys.modules)
 
     def choose_place(self, others: list[ThreadRecord]) -> None:
         """Choose a place that none of `others` has, if there is one."""
@@ -218,10 +232,13 @@ def open_snapshot(snapshot: Snapshot, record: ThreadRecord) -> None:
 
     Cost: O(1), no lock; repeated while other threads commit in between.
     """
-    c = clock
+    c = record.clock
     if not c.observed:
         c.observed = True
-    point = c.now if c.pending is None else read_point()
+    step = c.step
+    point = c.now
+    if step > point:
+        point = read_point()
     snapshot.point = point
     snapshots = record.snapshots
     if snapshots:
@@ -270,13 +287,13 @@ def open_points(record: ThreadRecord) -> Sequence[int]:
 
     Cost: O(threads), no lock; O(threads + open snapshots) where one has several.
     """
-    if record.points == NONE_OPEN:
+    if record.points == record.none_open:
         return ()
     raw = record.points[: _registry.places].tolist()
     if raw == record.raw:
         return record.found
-    found = sorted(point for point in raw if point)
-    if MANY in found:
+    found = sorted(filter(None, raw))
+    if found and found[0] == MANY:
         return _all_points()
     record.raw, record.found = raw, found
     return found

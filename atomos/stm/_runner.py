@@ -9,6 +9,7 @@ cannot lose.
 
 from __future__ import annotations
 
+import sys
 from _thread import get_ident
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -44,17 +45,25 @@ def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[
     `Transaction.begin` and `commit` raise.
     """
 
+    # One cell of the closure, and in it nothing whose count of references two threads
+    # would share without the GIL: such strings and functions have none there.
+    def get_options() -> Options:
+        return options
+
+    made = (options is DEFAULT, sys.intern(label), fn, get_options)
+
     def transaction(*args: P.args, **kwargs: P.kwargs) -> R:
+        plain, label, fn, get_options = made
         seat = _current()
         if seat.tx is not None or seat.thread.ident != get_ident():
             outer = inside()
             if outer is not None:
-                return run_inside(outer, options, label, fn, args, kwargs)
+                return run_inside(outer, get_options(), label, fn, args, kwargs)
             seat = take_seat()
         tx = seat.spare
-        if tx is None or options is not DEFAULT:
+        if tx is None or not plain:
             tx = Transaction()
-            tx.start(options, label, seat.thread, True)
+            tx.start(get_options(), label, seat.thread, True)
         else:
             seat.spare = None
             tx.label = label
@@ -76,7 +85,7 @@ def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[
                     del seated[seat]
                 changes = commit(tx)
                 if (
-                    options is DEFAULT
+                    plain
                     and tx.attempts == 1
                     and tx.status is None
                     and tx.stale is None

@@ -44,6 +44,7 @@ from atomos.stm._queue import turn
 from atomos.stm._registry import open_snapshot
 from atomos.stm._run import DEFAULT, Run
 from atomos.stm._status import undecided
+from atomos.stm._turn import FREE
 
 if TYPE_CHECKING:
     from atomos.stm._commute import Call
@@ -133,7 +134,8 @@ class Transaction(Run):
             self.read_only = self.options.read_only
             self.refuse_if_over()
         self.attempts += 1
-        self.task = current_task() if "asyncio.tasks" in modules else None
+        imported = self.thread.modules if FREE else modules
+        self.task = current_task() if "asyncio.tasks" in imported else None
         self.running = True
         if (self.rerunnable and self.attempts <= ESCALATE_AFTER) or self.read_only:
             self.holding = False

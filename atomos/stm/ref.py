@@ -14,6 +14,7 @@ from atomos.stm._history import check, count, trim_all
 from atomos.stm._inside import inside
 from atomos.stm._owner import current, modules
 from atomos.stm._run import is_count
+from atomos.stm._turn import FREE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,9 +96,9 @@ class Ref(ARef[T]):
         seat = _current()
         if (tx := seat.tx) is not None:
             if (
-                seat.thread.ident == get_ident()
+                (thread := seat.thread).ident == get_ident()
                 and tx.running
-                and "asyncio.tasks" not in modules
+                and "asyncio.tasks" not in (thread.modules if FREE else modules)
             ):
                 # As `tx.read`, where nothing is in the way, without its call.
                 version: Version[T] | None = tx.view.get(self)
@@ -133,9 +134,9 @@ class Ref(ARef[T]):
         seat = _current()
         if (
             (tx := seat.tx) is not None
-            and seat.thread.ident == get_ident()
+            and (thread := seat.thread).ident == get_ident()
             and tx.running
-            and "asyncio.tasks" not in modules
+            and "asyncio.tasks" not in (thread.modules if FREE else modules)
         ):
             tx.write(self, value)
         else:
