@@ -115,6 +115,7 @@ def trim(cell: Cell[T], newest: Version[T], points: Sequence[int]) -> None:
                 newest.older = None
             elif older.older is not None:
                 older.older = None
+            cell._kept_for = points
             return
         if older.number > points[-1] and cell._kept_for is points:
             newest.older = older.older  # all below are needed, as they were

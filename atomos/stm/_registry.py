@@ -126,7 +126,7 @@ class ThreadRecord:
         self.points = _numbers(_buffer).toreadonly()
         self.none_open = _numbers(bytes(8 * PLACES))
         self.waits_for: Any = None  # a `Status`, which builds on this module
-        self.raw: list[int] = []
+        self.raw = self.none_open
         self.found: Sequence[int] = ()
         self.mine = _numbers(bytearray(8))
         self.place = -1
@@ -289,10 +289,10 @@ def open_points(record: ThreadRecord) -> Sequence[int]:
     """
     if record.points == record.none_open:
         return ()
-    raw = record.points[: _registry.places].tolist()
-    if raw == record.raw:
+    if record.points == record.raw:
         return record.found
-    found = sorted(filter(None, raw))
+    raw = _numbers(record.points.tobytes())
+    found = sorted(filter(None, raw[: _registry.places].tolist()))
     if found and found[0] == MANY:
         return _all_points()
     record.raw, record.found = raw, found
