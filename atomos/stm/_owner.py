@@ -152,9 +152,9 @@ current: ContextVar[Seat] = ContextVar(
 
 
 #: The seats in use. While there are none, atoms need not look for their own, which
-#: saves 3 ns of 36. Without the GIL, where a dict for all would cost more than that,
-#: there is one for good.
-seated: dict[Seat, None] = {_nobodys_seat(): None} if FREE else {}
+#: saves 3 ns of 36. Without the GIL a dict for all threads would cost more than that.
+#: There only the truth of it is asked for.
+seated: dict[Seat, None] = True if FREE else {}  # type: ignore[assignment] # see there
 
 
 def take_seat() -> Seat:

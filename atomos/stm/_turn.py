@@ -196,57 +196,35 @@ def give_way() -> None:
 
 
 class Turns:
-    """Waits for the turn: each item is a number whose turn has come.
+    """Waits for the turn, with the GIL: each item is a number whose turn has come."""
 
-    Without the GIL it tries for a while before it sleeps, as `own_turns` does.
-    """
-
-    __slots__ = ("sleeping", "tries")
-
-    def __init__(self) -> None:
-        self.tries = iter(partial(_lock.acquire, False), None)
-        self.sleeping = iter(_lock.acquire, None)
+    __slots__ = ()
 
     def __iter__(self) -> Turns:
         return self
 
-    if FREE:
-
-        def __next__(self) -> int:
-            """Take the lock; nothing can come in between that and the return."""
-            for tried, taken in enumerate(self.tries):
-                if taken:
-                    for number in _numbers:
-                        return number
-                if tried == TRIES:
-                    break
-            for _ in self.sleeping:
-                for number in _numbers:
+    def __next__(self) -> int:
+        """Take numbers until one has the turn."""
+        c = clock
+        while True:
+            for number in c.steps:
+                if number == c.done + 1:
                     return number
-            raise AssertionError(NEVER_ENDS)
-
-    else:
-
-        def __next__(self) -> int:
-            """Take numbers until one has the turn."""
-            c = clock
-            while True:
-                for number in c.steps:
-                    if number == c.done + 1:
-                        return number
-                    c.skipped[number] = None
-                    break
-                else:
-                    more_numbers()
-                    continue
-                give_way()
-                if c.done < number:
-                    sleep(PAUSE)  # a trace function lets us in; let it go on
+                c.skipped[number] = None
+                break
+            else:
+                more_numbers()
+                continue
+            give_way()
+            if c.done < number:
+                sleep(PAUSE)  # a trace function lets us in; let it go on
 
 
-turns = Turns()
+#: The same on any build. Without the GIL it takes the lock, and then a number; ``True *
+#: number`` is the number.
+turns: Iterator[int] = Turns()
 if FREE:
-    clock.steps = turns
+    turns = clock.steps = map(mul, iter(_lock.acquire, None), _numbers)
 
 
 def own_clock() -> Numbers:
@@ -261,11 +239,11 @@ def own_clock() -> Numbers:
 def own_turns() -> tuple[Iterator[int], Callable[[], None]]:
     """Return what `turns` and `release` are, for one thread, without the GIL.
 
-    None of it is Python code, and nothing is shared but the lock and the numbers.
+    It shares nothing but the lock and the numbers, and tries for a while before it
+    sleeps.
     """
     ways = (partial(_lock.acquire, False),) * TRIES + (_lock.acquire,)
-    taken = filter(None, map(call, cycle(ways)))
-    return map(mul, taken, _numbers), _lock.release  # True * number is the number
+    return map(mul, filter(None, map(call, cycle(ways))), _numbers), _lock.release
 
 
 def before_fork() -> None:
