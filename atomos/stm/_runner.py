@@ -94,6 +94,7 @@ def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[
                     # All else is as `start` has left it.
                     tx.attempts = 0
                     tx.updates = False
+                    tx.read_only = False  # a part of it may still be open
                     tx.view = {}
                     tx.writes = []
                     seat.spare = tx
