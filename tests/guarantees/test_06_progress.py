@@ -491,6 +491,34 @@ def test_eight_threads_of_all_kinds_all_end(often):
     assert sum(cell.deref() for cell in cells) == 7 * rounds * 3 + 18
 
 
+@pytest.mark.parametrize("form", RERUN_FORMS)
+@pytest.mark.parametrize("total", [1, 2, 3])
+def test_what_is_written_without_reading_is_not_lost_to_others(total, form):
+    """It waits for who holds it, and then lies on top of what that one has written."""
+    refs, tries = [Ref(0) for _ in range(total)], Attempts()
+
+    def put_all(value):
+        for ref in refs:
+            ref.set(value)
+
+    def hold(park):
+        with dosync():
+            put_all(1)
+            park()
+
+    def write():
+        tries.begin()
+        put_all(2)
+
+    block = Parked(hold)
+    job = start(transact, form, write)
+    blocked(job)
+    block.finish()
+    job.join()
+    assert [ref.deref() for ref in refs] == [2] * total
+    assert tries.count == 1
+
+
 @pytest.mark.parametrize("call", ["swap", "reset", "compare_and_set", "reset_vals"])
 def test_an_atom_alone_waits_for_the_block_that_holds_it(call):
     atom = Atom(0)
