@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-import pytest
-from helpers import Attempts, Snapshot, commit, elsewhere, put, transact
-from interrupts import Interrupted, preempted_at_each_opcode, stopped_once
+from threading import Event
 
-from atomos import Atom, Ref, atomically
+import pytest
+from helpers import (
+    Attempts,
+    Parked,
+    Snapshot,
+    commit,
+    elsewhere,
+    put,
+    start,
+    transact,
+    wait,
+)
+from interrupts import Interrupted, preempted_at_each_opcode, stopped_once, within
+
+from atomos import Atom, Ref, atomically, dosync
 from atomos.atomic import AtomicInteger
-from atomos.stm._cell import pending
-from atomos.stm._clock import commit_point
-from atomos.stm._turn import clock
+from atomos.stm import _clock
+from atomos.stm._cell import latest, pending
+from atomos.stm._clock import commit_point, finished_point
+from atomos.stm._publish import publish, publish_one, publish_two
+from atomos.stm._registry import open_points
+from atomos.stm._turn import clock, turns
 
 
 class Number(AtomicInteger):
@@ -195,3 +210,192 @@ def test_a_step_cut_short_and_a_cell_written_alone_after_a_validation(way):
     assert seen == [0], "it has not happened yet when the cell has been written"
     assert cells.x.deref() == 11, "so it comes after that"
     assert tries.count == 3
+
+
+# What is written alone, while a snapshot is opened
+
+ALONE = ["reset", "swap", "add"]
+ALONE_CODE = within(Atom.swap, AtomicInteger.add_and_get, publish)
+SHORT_CODE = within(publish_one, publish_two, open_points)
+
+
+def stepped(cell):
+    """The clock shows a commit of `cell` alone that nobody can see yet."""
+    return clock.now > clock.done and latest(cell).number < clock.now
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["", "after another one"])
+@pytest.mark.parametrize("seen", [False, True], ids=["", "observed"])
+@pytest.mark.parametrize("way", [*ALONE, "one", "two"])
+def test_a_snapshot_opened_while_a_cell_is_written(way, seen, earlier):
+    """Whatever follows: it finds what it can read."""
+
+    def scenario():
+        cells = Cells()
+        cell = cells.written(way)[0]
+        first = Snapshot() if earlier else None
+        if seen:
+            atomically(cells.y.deref)
+
+        def read(park):
+            with dosync(read_only=True):
+                cells.y.deref()
+                park()
+                return cell.deref()
+
+        def check(_, parked):
+            for n in (2, 3):
+                getattr(cells, way)(n)
+            assert parked.finish() in (0, 1)
+            if first is not None:
+                assert first.read(cell) == 0
+                first.close()
+
+        return lambda: getattr(cells, way)(1), lambda: Parked(read), check
+
+    def when(frame):
+        return ALONE_CODE(frame) or SHORT_CODE(frame)
+
+    assert preempted_at_each_opcode(scenario, when) > 20
+
+
+@pytest.mark.parametrize("way", ALONE)
+def test_a_snapshot_and_then_two_cells_are_written_alone(way):
+    """The second one sees that the snapshot was opened, though the first one saw it."""
+    cells, other = Cells(), Cells()
+    (cell,) = cells.written(way)
+    snapshot = Snapshot()
+    other.reset(1)
+    getattr(cells, way)(1)
+    getattr(cells, way)(2)
+    assert snapshot.read(cell) == 0
+    snapshot.close()
+
+
+@pytest.mark.parametrize("way", ALONE)
+def test_two_write_one_cell_alone(way):
+    """No update is lost, wherever the one comes in between."""
+
+    def scenario():
+        cells = Cells()
+        (cell,) = cells.written(way)
+
+        def add():
+            if way == "add":
+                return cell.add_and_get(1)
+            if way == "swap":
+                return cell.swap(lambda n: n + 1)
+            return cells.z.compare_and_set(0, 1) or cells.z.compare_and_set(1, 2)
+
+        return add, add, lambda *_: check(cell)
+
+    def check(cell):
+        assert cell.deref() == 2
+
+    def when(frame):
+        return ALONE_CODE(frame) and not has_the_turn(frame)
+
+    assert preempted_at_each_opcode(scenario, when) > 10
+
+
+@pytest.mark.parametrize("way", ALONE)
+def test_a_cell_that_is_written_alone_during_a_validation(way, monkeypatch):
+    """It is not linked yet, but its number is the last: the validation waits."""
+    cells, tries = Cells(), Attempts()
+    (cell,) = cells.written(way)
+    stopped, waits, jobs = Event(), Event(), []
+
+    class Waiting:
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            waits.set()
+            return next(turns)
+
+    monkeypatch.setattr(_clock, "turns", Waiting())
+
+    def body():
+        tries.begin()
+        cells.x.set(cell.deref() + 1)
+        cells.y.set(1)
+
+    def stop():
+        stopped.set()
+        wait(waits)
+
+    def write():
+        stopped_once(lambda: getattr(cells, way)(10), lambda _: stepped(cell), stop)
+
+    def meet():
+        waits.clear()
+        jobs.append(start(write))
+        wait(stopped)
+
+    stopped_once(lambda: atomically(body), within(finished_point), meet)
+    jobs[0].join()
+    assert tries.count == 2
+    assert (cell.deref(), cells.x.deref()) == (10, 11)
+
+
+@pytest.mark.parametrize("way", ALONE)
+def test_what_is_displaced_alone_goes_at_once(way):
+    """Also when a snapshot was open before."""
+    cells = Cells()
+    (cell,) = cells.written(way)
+    for n in range(4):
+        if n % 2:
+            atomically(cell.deref)
+        getattr(cells, way)(n)
+        assert latest(cell).older is None
+
+
+# isolation="snapshot": the first to commit wins
+
+
+@pytest.mark.parametrize(
+    ("total", "other"), [(t, o) for t in (1, 2, 3) for o in range(t)]
+)
+def test_snapshot_does_not_write_over_what_came_after_it(total, other):
+    """Not even what it has not read."""
+    cells, tries = Cells(), Attempts()
+    refs = [cells.x, cells.y, cells.z][:total]
+
+    def body():
+        tries.begin()
+        for ref in refs:
+            put(ref, 1)
+        tries.once(commit, refs[other], 2)
+
+    transact("function", body, isolation="snapshot")
+    assert [ref.deref() for ref in refs] == [1] * total
+    assert tries.count == 2
+
+
+@pytest.mark.parametrize("total", [1, 2, 3])
+@pytest.mark.parametrize("way", ALONE)
+def test_snapshot_reads_a_cell_just_before_it_is_written_alone(way, total):
+    """It has its number, but not its value: then it must not be written over."""
+    cells, tries = Cells(), Attempts()
+    (cell,) = cells.written(way)
+    jobs = []
+
+    def run(park):
+        def body():
+            tries.begin()
+            value = cell.deref()
+            park()
+            cell.reset(value + 1)
+            for ref in (cells.x, cells.y)[: total - 1]:
+                ref.set(value + 1)
+
+        transact("function", body, isolation="snapshot")
+
+    stopped_once(
+        lambda: getattr(cells, way)(10),
+        lambda _: stepped(cell),
+        lambda: jobs.append(Parked(run)),
+    )
+    jobs[0].finish()
+    assert cell.deref() == 11
+    assert tries.count == 2
