@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from helpers import (
     FORMS,
@@ -217,6 +219,31 @@ def test_a_reader_that_was_cut_short_keeps_nothing(form, read_only, quiet_hook):
 
     def run():
         read()  # what is done but once is done by now
+        return interrupted_at_each_point(lambda tracer: read, check)
+
+    assert elsewhere(run) > 5
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_reader_that_raises_and_was_cut_short_keeps_nothing(form, quiet_hook):
+    """Its snapshot is closed when it has ended already."""
+    ref = Ref(0)
+
+    def body():
+        ref.deref()
+        raise KeyError
+
+    def read():
+        with contextlib.suppress(KeyError):
+            transact(form, body, read_only=True)
+
+    def check():
+        elsewhere(commit, ref, 1)
+        elsewhere(commit, ref, 2)
+        assert elsewhere(lambda: ref.history_count) == 0
+
+    def run():
+        read()
         return interrupted_at_each_point(lambda tracer: read, check)
 
     assert elsewhere(run) > 5

@@ -106,6 +106,8 @@ def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[
                 seat.tx = None
                 if status is not None and status.number == 0:
                     status.number = ABORTED
+                if tx.thread.snapshots:
+                    tx.thread.mine[0] = MANY  # until `finish` knows
                 if not FREE:
                     seated.pop(seat, None)
                 finish(tx)
