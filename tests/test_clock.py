@@ -23,6 +23,7 @@ from atomos.atomic import AtomicInteger
 from atomos.stm import _clock
 from atomos.stm._cell import latest, pending
 from atomos.stm._clock import commit_point, finished_point
+from atomos.stm._commit import _settle
 from atomos.stm._publish import publish, publish_one, publish_two
 from atomos.stm._registry import open_points
 from atomos.stm._turn import clock, turns
@@ -348,6 +349,30 @@ def test_what_is_displaced_alone_goes_at_once(way):
             atomically(cell.deref)
         getattr(cells, way)(n)
         assert latest(cell).older is None
+
+
+def test_an_atom_alone_on_a_commit_that_is_not_settled_yet():
+    """It has happened, though its version has no number of its own."""
+    cells, seen = Cells(), []
+
+    def unsettled(frame):
+        return frame.f_code is _settle.__code__ and cells.z._newest.number == 0
+
+    def add():
+        return cells.z.swap_vals(lambda n: n + 10)
+
+    stopped_once(lambda: cells.three(1), unsettled, lambda: seen.append(elsewhere(add)))
+    assert seen == [(1, 11)]
+    assert (cells.x.deref(), cells.z.deref()) == (1, 11)
+
+
+def test_a_hold_that_has_ended_is_forgotten():
+    """So that an atom is written in the shortest way again."""
+    cells = Cells()
+    cells.three(1)
+    assert cells.z._holder is not None
+    cells.reset(2)
+    assert cells.z._holder is None
 
 
 # isolation="snapshot": the first to commit wins

@@ -284,6 +284,23 @@ def test_a_value_that_was_replaced_dies_at_once(form, kind):
     assert old() is None
 
 
+@pytest.mark.parametrize("total", [1, 2, 3])
+def test_a_value_that_was_committed_with_others_dies_when_it_is_replaced(total):
+    """Nothing that its commit has used keeps it."""
+    refs = [Ref(0) for _ in range(total)]
+    values = []
+
+    def write():
+        for ref in refs:
+            ref.set(Value())
+            values.append(weakref.ref(ref.deref()))
+
+    atomically(write)
+    for ref in refs:
+        commit(ref, None)
+    assert [value() for value in values] == [None] * total
+
+
 @pytest.mark.parametrize("isolation", ["serializable", "snapshot"])
 @pytest.mark.parametrize("kind", CELLS)
 def test_a_value_dies_when_the_last_reader_ended(kind, isolation):

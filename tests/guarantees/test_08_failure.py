@@ -10,6 +10,7 @@ import signal
 import threading
 import warnings
 from contextvars import Context
+from operator import length_hint
 
 import pytest
 from helpers import (
@@ -29,6 +30,7 @@ from helpers import (
     until,
     wait,
 )
+from interrupts import stopped_once
 
 from atomos import Atom, Ref, atomically, dosync
 from atomos.errors import (
@@ -37,6 +39,8 @@ from atomos.errors import (
     TransactionStateError,
     ValidationError,
 )
+from atomos.stm import _turn
+from atomos.stm._turn import clock
 
 
 class Broken(Exception):
@@ -701,6 +705,48 @@ def test_fork_while_another_thread_keeps_history():
     in_child(child)
     assert ref.history_count == 1
     assert reader.finish() == 0
+
+
+@needs_fork
+@pytest.mark.skipif(not GIL, reason="the fork waits until nobody has the turn")
+@pytest.mark.parametrize("where", ["turn", "repair"])
+def test_fork_while_another_thread_is_stopped_in_its_turn(where):
+    """A trace function may do that; the child gives up the number it has taken."""
+    atom, ref = Atom(0), Ref(0)
+
+    def when(frame):
+        if where == "repair":
+            return _turn._repair.lock.locked()
+        return frame.f_locals.get("number", 0) > clock.done
+
+    def work():
+        if where == "turn":
+            atom.swap(lambda n: n + 1)
+        else:
+            _turn.give_way()
+
+    def run(park):
+        stopped_once(work, when, park)
+
+    parked = Parked(run)
+    if where == "turn":
+        clock.skipped[next(clock.steps)] = None  # somebody else has given way
+
+    def child():
+        taken = clock.end - length_hint(clock.steps)
+        rest = clock.done == taken and not clock.skipped
+        if not rest or _turn._repair.lock.locked():
+            return False
+        atom.swap(lambda n: n + 10)
+        commit(ref, 1)
+        transact("block", lambda: put(atom, atom.deref() + 100))
+        return (atom.deref(), ref.deref()) == (110, 1)
+
+    try:
+        in_child(child)
+    finally:
+        parked.finish()
+    commit(ref, 2, atom, 2)
 
 
 # Threads that end
