@@ -182,6 +182,7 @@ def test_max_history_and_trims_that_overlap(cap, chain):
             commit(history.ref, "last")
             assert history.ref.history_count <= cap
             history.ref._check()
+            history.end()
 
         def write():
             commit(history.ref, "newer")
