@@ -7,8 +7,8 @@ from threading import Event
 from time import sleep
 
 import pytest
-from helpers import GIL, done_or_blocked, start, wait
-from interrupts import stopped_once
+from helpers import GIL, done_or_blocked, elsewhere, start, wait
+from interrupts import Interrupted, stopped_once
 from test_clock import WAYS, Cells, has_the_turn
 
 from atomos.stm import _turn
@@ -179,3 +179,41 @@ def test_a_thread_that_has_waited_goes_on_when_the_other_has_ended(gate):
         job.join()
     assert [other.z.deref() for other in others] == [2] * 5
     assert at_rest()
+
+
+@needs_numbers
+@pytest.mark.parametrize("way", WAYS)
+def test_a_number_that_a_trace_function_has_lost_is_found_missing(way, monkeypatch):
+    """It raises between the number and the `try`; nobody waits for that number."""
+    monkeypatch.setattr(_turn, "LONG", 1)
+    cells = Cells()
+
+    def cut():
+        raise Interrupted
+
+    def taken_just_now(frame):
+        return has_the_turn(frame) and frame.f_code is not _turn.Turns.__next__.__code__
+
+    with pytest.raises(Interrupted):
+        stopped_once(lambda: getattr(cells, way)(1), taken_just_now, cut)
+    assert clock.done < taken()
+    for way in WAYS:
+        elsewhere(getattr(cells, way), 2)
+    assert {cells.x.deref(), cells.y.deref(), cells.z.deref()} == {2}
+
+
+@needs_numbers
+def test_a_number_that_somebody_has_is_not_taken_for_lost(monkeypatch):
+    monkeypatch.setattr(_turn, "LONG", 1)
+    cells, seen = Cells(), []
+
+    def meanwhile():
+        job = start(cells.add, 2)
+        job.thread.join(0.05)  # it looks some hundred times in that time
+        seen.append(job)
+        assert job.thread.is_alive()
+        assert clock.done + 1 not in clock.skipped
+
+    stopped_once(lambda: cells.swap(1), has_the_turn, meanwhile)
+    seen[0].join()
+    assert (cells.z.deref(), cells.number.get()) == (1, 2)
