@@ -25,7 +25,7 @@ from atomos.stm._cell import latest, pending
 from atomos.stm._clock import commit_point, finished_point
 from atomos.stm._commit import _settle
 from atomos.stm._publish import publish, publish_one, publish_two
-from atomos.stm._registry import open_points
+from atomos.stm._snapshots import open_points
 from atomos.stm._turn import clock, turns
 
 

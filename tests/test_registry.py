@@ -23,7 +23,8 @@ from interrupts import (
 
 from atomos import Atom, Ref, dosync
 from atomos.stm import _registry
-from atomos.stm._registry import close_snapshot, my_record, open_snapshot
+from atomos.stm._registry import my_record
+from atomos.stm._snapshots import close_snapshot, open_snapshot
 
 # A snapshot is opened while others commit
 
@@ -273,7 +274,7 @@ def crowd():
 
     def gone():
         elsewhere(commit, ref, 0)  # who comes drops the records of the dead
-        return all(record.place >= 0 for record in _registry._registry.records)
+        return all(record.place >= 0 for record in _registry.registry.records)
 
     try:
         yield ref, parked
@@ -285,12 +286,12 @@ def crowd():
                 one.finish()
             until(gone)
         finally:
-            _registry._numbers(_registry._buffer)[-1] = 0
+            _registry.numbers(_registry._buffer)[-1] = 0
 
 
 def test_threads_without_a_place_keep_what_they_can_read(crowd):
     ref, parked = crowd
-    assert any(record.place < 0 for record in _registry._registry.records)
+    assert any(record.place < 0 for record in _registry.registry.records)
     assert ref.history_count == len(parked)
     ref._check()
     while parked:

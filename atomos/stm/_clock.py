@@ -37,7 +37,7 @@ Which old versions may go
 -------------------------
 `observed` and `fresh` let an atom that commits alone decide in a few loads that
 nobody can need the version that it displaced. Whoever opens a snapshot sees to
-it that `observed` is set when it takes its read point (see `_registry`). A lone
+it that `observed` is set when it takes its read point (see `_snapshots`). A lone
 commit that finds it set clears it and notes its own number in `fresh`, before
 it steps `now`. So for every open snapshot at R: `observed` is set, or
 R < `fresh`. A transaction's commit does neither: it looks at the buffer of

@@ -42,7 +42,7 @@ from atomos.stm._history import trim
 from atomos.stm._hold import hold, take
 from atomos.stm._publish import publish_one, publish_two
 from atomos.stm._queue import turn
-from atomos.stm._registry import close_snapshot, open_points
+from atomos.stm._snapshots import close_snapshot, open_points
 from atomos.stm._status import abort, settle_waiters, undecided, wait_for
 
 if TYPE_CHECKING:

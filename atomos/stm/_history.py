@@ -31,7 +31,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sortedcontainers import SortedDict
 
 from atomos.stm._cell import Cell, Version, latest
-from atomos.stm._registry import my_record, open_points
+from atomos.stm._registry import my_record
+from atomos.stm._snapshots import open_points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from atomos.stm._cell import Cell, Version
 from atomos.stm._history import trim
-from atomos.stm._registry import my_record, open_points
+from atomos.stm._registry import my_record
+from atomos.stm._snapshots import open_points
 from atomos.stm._status import NOBODY
 from atomos.stm._turn import FREE, clock, release, turns
 

@@ -1,26 +1,12 @@
-"""Who is running: a record per thread, and the snapshots each has open.
+"""Who is running: a record for each thread.
 
 A shared dict of running transactions would be written at each begin and end by
 every thread, and on a free-threaded build each such write waits for a cache
-line. So each thread has a record of its own, with a list that only it appends
-to and removes from, and a number in a buffer that is shared by all: 0 while the
-list is empty, the read point if there is one snapshot in it, `MANY` if the list
-must be looked at. A commit compares the buffer with zeros, in most cases that
-is all. Each thread has views of its own of the buffer, since without the GIL
-each use of one object by two threads costs as much as what is done with it.
-
-Opening a snapshot, without a lock::
-
-    set `observed`
-    R = read point
-    put R into the buffer and into the list
-    again, if `observed` was cleared or the clock has moved meanwhile
-
-The last line closes the gap in which a commit at n > R looked at the buffer
-before R stood there: then the clock has moved, for a commit looks after it has
-stepped the clock. It also keeps the invariant on `observed` and `fresh` that
-`_clock` states: R stands in the buffer while `observed` is set, so whoever
-clears it notes a number above R.
+line. So each thread has a record of its own, with a list of its open snapshots that
+only it appends to and removes from, and a number in a buffer that is shared by all
+(see `_snapshots`). Each thread has views of its own of that buffer and of the clock,
+since without the GIL each use of one object by two threads costs as much as what is
+done with it.
 
 A record dies with its thread: the only strong reference to its token is in
 that thread's `threading.local`, and the token's weak reference marks the
@@ -37,19 +23,19 @@ from _thread import allocate_lock, get_ident
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from atomos.stm._clock import read_point
 from atomos.stm._turn import own_clock, own_turns
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
 __all__ = [
+    "MANY",
     "Snapshot",
     "ThreadRecord",
-    "close_snapshot",
+    "forget_other_threads",
     "my_record",
-    "open_points",
-    "open_snapshot",
+    "numbers",
+    "registry",
 ]
 
 
@@ -59,7 +45,7 @@ MANY = -1
 PLACES = 64
 
 
-def _numbers(buffer: bytearray | bytes) -> memoryview[int]:
+def numbers(buffer: bytearray | bytes) -> memoryview[int]:
     return memoryview(buffer).cast("q")
 
 
@@ -123,12 +109,12 @@ class ThreadRecord:
         self.snapshots: list[Snapshot] = []
         self.dead = False
         self.token: weakref.ref[_Token] | None = None
-        self.points = _numbers(_buffer).toreadonly()
-        self.none_open = _numbers(bytes(8 * PLACES))
+        self.points = numbers(_buffer).toreadonly()
+        self.none_open = numbers(bytes(8 * PLACES))
         self.waits_for: Any = None  # a `Status`, which builds on this module
         self.raw = self.none_open
         self.found: Sequence[int] = ()
-        self.mine = _numbers(bytearray(8))
+        self.mine = numbers(bytearray(8))
         self.place = -1
         self.steps, self.release = own_turns()
         self.clock = own_clock()
@@ -140,9 +126,9 @@ class ThreadRecord:
         used = {other.place for other in others}
         self.place = next((n for n in range(PLACES - 1) if n not in used), -1)
         if self.place >= 0:
-            self.mine = _numbers(_buffer)[self.place : self.place + 1]
+            self.mine = numbers(_buffer)[self.place : self.place + 1]
         else:
-            _numbers(_buffer)[-1] = MANY  # for good: from now on all look at lists
+            numbers(_buffer)[-1] = MANY  # for good: from now on all look at lists
 
 
 class _Token:
@@ -158,7 +144,7 @@ class _Local(threading.local):
     token: _Token | None = None
 
 
-class _Registry:
+class Registry:
     """All records.
 
     Attributes:
@@ -176,18 +162,18 @@ class _Registry:
 
 
 _local = _Local()
-_registry = _Registry()
+registry = Registry()
 
 
 def _replace(before: tuple[ThreadRecord, ...], after: tuple[ThreadRecord, ...]) -> bool:
     """Swap the tuple if nobody else did; no call happens under the lock."""
     place = after[-1].place
     places = PLACES if place < 0 else place + 1
-    with _registry.lock:
-        if _registry.records is before:
-            _registry.records = after
-            if places > _registry.places:
-                _registry.places = places
+    with registry.lock:
+        if registry.records is before:
+            registry.records = after
+            if places > registry.places:
+                registry.places = places
             return True
     return False
 
@@ -204,7 +190,7 @@ def _register() -> ThreadRecord:
 
     record.token = weakref.ref(token, ended)
     while True:
-        before = _registry.records
+        before = registry.records
         alive = [other for other in before if not other.dead]
         record.choose_place(alive)
         if _replace(before, (*alive, record)):
@@ -223,100 +209,13 @@ def my_record() -> ThreadRecord:
     return token.record if token is not None else _register()
 
 
-def open_snapshot(snapshot: Snapshot, record: ThreadRecord) -> None:
-    """Give `snapshot` the current read point, and keep what it can read.
-
-    Args:
-        snapshot: Not open yet.
-        record: The calling thread's.
-
-    Cost: O(1), no lock; repeated while other threads commit in between.
-    """
-    c = record.clock
-    if not c.observed:
-        c.observed = True
-    step = c.step
-    point = c.now
-    if step > point:
-        point = read_point()
-    snapshot.point = point
-    snapshots = record.snapshots
-    if snapshots:
-        # An asynchronous exception may have kept one from being closed.
-        snapshots[:] = [one for one in snapshots if one.running]
-    record.mine[0] = MANY if snapshots else point
-    snapshots.append(snapshot)
-    if c.now == point and c.observed:
-        return
-    while not (c.observed and read_point() == point):
-        c.observed = True
-        point = snapshot.point = read_point()
-        record.mine[0] = MANY if len(snapshots) > 1 else point
-        # Locks the list: without the GIL, the clock must not be read before that.
-        snapshots[-1] = snapshot
-
-
-def close_snapshot(snapshot: Snapshot, record: ThreadRecord) -> None:
-    """Stop keeping what `snapshot` can read, if it is open.
-
-    A generator may end a transaction in a thread that did not begin it; then
-    the other thread's list is changed, which is as safe: single calls, and
-    snapshots compare by identity, so no user code runs.
-    """
-    snapshots = record.snapshots
-    if snapshots:
-        if record.ident == get_ident() and snapshots[0] is snapshots[-1] is snapshot:
-            record.mine[0] = 0
-        else:
-            record.mine[0] = MANY
-        if snapshot in snapshots:
-            snapshots.remove(snapshot)
-
-
-def open_points(record: ThreadRecord) -> Sequence[int]:
-    """Return the read points of all open snapshots, in order.
-
-    Called after the clock was stepped, so that nobody who opens one later needs
-    what was displaced.
-
-    Args:
-        record: The calling thread's.
-
-    Returns:
-        The same object as last time while nothing has changed.
-
-    Cost: O(threads), no lock; O(threads + open snapshots) where one has several.
-    """
-    if record.points == record.none_open:
-        return ()
-    if record.points == record.raw:
-        return record.found
-    raw = _numbers(record.points.tobytes())
-    found = sorted(filter(None, raw[: _registry.places].tolist()))
-    if found and found[0] == MANY:
-        return _all_points()
-    record.raw, record.found = raw, found
-    return found
-
-
-def _all_points() -> list[int]:
-    """As `open_points`, by looking at each thread's list."""
-    points: list[int] = []
-    for record in _registry.records:
-        if record.snapshots and not record.dead:
-            for snapshot in record.snapshots.copy():
-                if snapshot.running:
-                    points.append(snapshot.point)
-    return sorted(points)
-
-
 def forget_other_threads() -> None:
     """In the child of a fork: only the calling thread lives on."""
     mine = my_record()
-    for record in _registry.records:
+    for record in registry.records:
         if record is not mine:
             record.ident = 0
             record.dead = True
             record.mine[0] = 0
-    _registry.lock = allocate_lock()
-    _registry.records = (mine,)
+    registry.lock = allocate_lock()
+    registry.records = (mine,)

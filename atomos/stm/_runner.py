@@ -19,8 +19,9 @@ from atomos.stm._commit import commit
 from atomos.stm._footprint import Restart
 from atomos.stm._inside import inside
 from atomos.stm._owner import current, seated, take_seat
-from atomos.stm._registry import MANY, close_snapshot
+from atomos.stm._registry import MANY
 from atomos.stm._run import DEFAULT
+from atomos.stm._snapshots import close_snapshot
 from atomos.stm._status import settle_waiters
 from atomos.stm._transaction import Transaction
 from atomos.stm._turn import FREE

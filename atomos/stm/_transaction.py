@@ -41,8 +41,8 @@ from atomos.stm._history import read_old
 from atomos.stm._hold import hold
 from atomos.stm._owner import current_task, modules
 from atomos.stm._queue import turn
-from atomos.stm._registry import open_snapshot
 from atomos.stm._run import DEFAULT, Run
+from atomos.stm._snapshots import open_snapshot
 from atomos.stm._status import undecided
 from atomos.stm._turn import FREE
 
