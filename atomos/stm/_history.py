@@ -135,17 +135,20 @@ def _trim_short(newest: Version[Any], points: Sequence[int]) -> bool:
         False when it is longer, or has a `Deep`; what was left out was not needed.
     """
     left = SHORT
-    last, following, version = newest, newest.number, newest.older
-    while version is not None:
+    last, version = newest, newest.older
+    # Points from there on see what follows `version`, or a later one.
+    end = bisect_left(points, newest.number)
+    while end and version is not None:
         below = version.older
         if not left or type(version) is Deep:
             return False
         left -= 1
-        if needed(version.number, following, points):
+        start = bisect_left(points, version.number, 0, end)
+        if start < end:
             if last.older is not version:
                 last.older = version
-            last = version
-        following, version = version.number, below
+            last, end = version, start
+        version = below
     if last.older is not None:
         last.older = None
     return True
