@@ -154,7 +154,7 @@ current: ContextVar[Seat] = ContextVar(
 #: The seats in use. While there are none, atoms need not look for their own, which
 #: saves 3 ns of 36. Without the GIL a dict for all threads would cost more than that.
 #: There only the truth of it is asked for.
-seated: dict[Seat, None] = True if FREE else {}  # type: ignore[assignment] # see there
+seated: dict[Seat, None] = True if FREE else {}  # type: ignore[assignment] # truth only
 
 
 def take_seat() -> Seat:
