@@ -190,3 +190,26 @@ def test_max_history_and_trims_that_overlap(cap, chain):
         return write, write, check
 
     assert preempted_at_each_opcode(scenario, trims) > 10
+
+
+def test_a_reader_that_ended_before_the_next_commit_keeps_nothing_below():
+    """The one that is left sees the version displaced now, and none that is older."""
+    ref = Ref(0)
+    first = Snapshot()
+    commit(ref, 1)
+    second = Snapshot()
+    first.close()
+    commit(ref, 2)
+    assert ref.history_count == 1
+    assert second.read(ref) == 1
+    second.close()
+
+
+def test_a_reader_that_began_after_the_commit_keeps_nothing():
+    """It sees the newest one: a commit finds it when it comes to trim."""
+    ref = Ref(0)
+    first = Snapshot()
+    commit(ref, 1)
+    first.close()
+    trim(ref, ref._newest, [ref._newest.number])
+    assert ref.history_count == 0
