@@ -177,3 +177,31 @@ def test_impossible_when_an_atom_alone_meets_a_commit_under_way():
             writers[0].join()
             assert atom.deref() == 311, tracer.where
     assert n > 5
+
+
+def test_impossible_when_a_swap_alone_meets_a_block_that_has_read():
+    """The block took hold of the atom while the function of the swap ran."""
+    atom, read, go, jobs = Atom(0), threading.Event(), threading.Event(), []
+    for _ in range(2):  # the first one is noted as seen by a snapshot
+        atom.reset(0)
+
+    def block():
+        seen = atom.deref()
+        read.set()
+        wait(go)
+        atom.reset(seen + 10)
+
+    def slow(value):
+        if not jobs:
+            jobs.append(start(transact, "block", block))
+            wait(read)
+        return value + 1
+
+    alone = start(atom.swap, slow)
+    wait(read)
+    done_or_blocked(alone)
+    assert atom.deref() == 0, "it waits for the block"
+    go.set()
+    jobs[0].join()
+    alone.join()
+    assert atom.deref() == 11
