@@ -10,6 +10,7 @@ from atomos import Ref, atomically, dosync
 from atomos.errors import ReadOnlyError, TransactionStateError
 from atomos.stm._block import PlainBlock
 from atomos.stm._owner import current
+from atomos.stm._run import DEFAULT, make_options
 
 FUNCTIONS = ("decorator", "function")
 
@@ -174,3 +175,8 @@ def test_the_next_one_has_its_own_name():
 
     assert atomically(another).endswith("another")
     assert atomically(lambda: current.get().tx.label).endswith("<lambda>")
+
+
+def test_empty_parentheses_ask_for_the_default():
+    """So ``@dosync()`` uses its transaction again, as ``@dosync`` does."""
+    assert make_options(None, False, None, None, None) is DEFAULT

@@ -72,7 +72,8 @@ def make_options(
     if name is not None and not isinstance(name, str):
         msg = f"name must be a str or None, not {shown(name)}"
         raise TypeError(msg)
-    return Options(isolation, bool(read_only), timeout, max_attempts, name)
+    asked = Options(isolation, bool(read_only), timeout, max_attempts, name)
+    return DEFAULT if asked == DEFAULT else asked
 
 
 def is_count(value: object, least: int) -> bool:

@@ -267,11 +267,12 @@ def own_clock() -> Numbers:
 
 
 def own_turns() -> tuple[Iterator[int], Callable[[], None]]:
-    """Return what `turns` and `release` are, for one thread, without the GIL.
+    """Return `turns` and `release`; without the GIL for the calling thread alone.
 
-    It shares nothing but the lock and the numbers, and tries for a while before it
-    sleeps.
+    That one shares only the lock and the numbers, and tries before it sleeps.
     """
+    if not FREE:
+        return turns, release
     ways = (partial(_lock.acquire, False),) * TRIES + (_lock.acquire,)
     return map(mul, filter(None, map(call, cycle(ways))), _numbers), _lock.release
 
