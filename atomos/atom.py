@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _thread import get_ident
 from operator import eq
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
@@ -10,8 +11,8 @@ from atomos.stm import _solo
 from atomos.stm._arguments import NOT_GIVEN, one_of
 from atomos.stm._cell import Version
 from atomos.stm._fitness import refuse_uncallable
-from atomos.stm._owner import current, seated
 from atomos.stm._publish import publish
+from atomos.stm._seat import seated, seats
 from atomos.stm._turn import FREE, clock, release
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ __all__ = ["ARef", "Atom"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
-_current = current.get
 
 
 class Atom(ARef[T]):
@@ -94,10 +94,14 @@ class Atom(ARef[T]):
             >>> Atom(7).deref()
             7
         """
-        version = self._newest
-        if (seated and _current().tx is not None) or not version.number:
-            return _solo.read(self)
-        return version.value
+        try:
+            if not seated or seats[get_ident()].tx is None:
+                version = self._newest
+                if version.number:
+                    return version.value
+        except KeyError:
+            pass
+        return _solo.read(self)
 
     def swap(
         self, fn: Callable[Concatenate[T, P], T], *args: P.args, **kwargs: P.kwargs
@@ -125,7 +129,13 @@ class Atom(ARef[T]):
             >>> Atom(7).swap(max, 9)
             9
         """
-        if (not seated or _current().tx is None) and self._extras is None:
+        alone = not seated
+        if not alone:
+            try:
+                alone = seats[get_ident()].tx is None
+            except KeyError:
+                pass
+        if alone and self._extras is None:
             old = self._newest
             seen = old.number
             if seen > 0:

@@ -9,6 +9,7 @@ import sys
 import threading
 
 import pytest
+from helpers import elsewhere
 
 from atomos import Ref, dosync
 from atomos.atomic import (
@@ -27,6 +28,7 @@ from atomos.atomic import (
 from atomos.stm._cell import pending
 from atomos.stm._clock import read_point
 from atomos.stm._history import count
+from atomos.stm._registry import my_record
 from atomos.stm._status import NOBODY
 from atomos.stm._turn import FREE, clock, release, turns
 
@@ -552,13 +554,18 @@ def test_a_thread_that_died_in_its_step_does_not_hold_up_the_clock():
     number = AtomicInteger()
     number.increment_and_get()
     left = AtomicInteger()._newest
-    for turn in turns:
-        left.number = clock.step = turn
-        clock.pending = left
-        clock.done = turn
-        if FREE:
-            release()
-        break
+
+    def die():
+        for turn in turns:
+            left.number = clock.step = turn
+            my_record().pending = left
+            clock.done = turn
+            if FREE:
+                release()
+            break
+
+    elsewhere(die)
+    elsewhere(my_record)  # which drops the records of threads that have ended
     assert read_point() == left.number
     assert number.increment_and_get() == 2
     assert number._newest.number > left.number

@@ -25,6 +25,7 @@ from atomos.stm._cell import latest, pending
 from atomos.stm._clock import commit_point, finished_point
 from atomos.stm._commit import _settle
 from atomos.stm._publish import publish, publish_one, publish_two
+from atomos.stm._registry import my_record, registry
 from atomos.stm._snapshots import open_points
 from atomos.stm._turn import clock, turns
 
@@ -90,14 +91,19 @@ WAYS = ["one", "two", "three", "block", "reset", "swap", "add"]
 ANNOUNCED = ["two", "three", "block"]
 
 
+def announced():
+    """Return the records of commits that are announced."""
+    return [one.pending for one in registry.records if one.pending is not None]
+
+
 def under_way(frame):
     """A commit is announced, and its number is not stored yet."""
-    return clock.pending is not None and clock.pending.number == 0
+    return any(record.number == 0 for record in announced())
 
 
 def decided(frame):
     """A commit has its number, and the clock does not show it yet."""
-    return clock.pending is not None and clock.pending.number > clock.now
+    return any(record.number > clock.now for record in announced())
 
 
 def has_the_turn(frame):
@@ -184,7 +190,7 @@ def test_a_step_cut_short_and_a_cell_written_alone_after_a_validation(way):
         """As a commit of another cell that ended before it stepped the clock."""
         left = pending(None)
         left.number = clock.now + 1
-        clock.pending = left
+        my_record().pending = left
 
     def body():
         tries.begin()

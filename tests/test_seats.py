@@ -9,7 +9,7 @@ from helpers import CELLS, FORMS, GIL, Attempts, commit, elsewhere, put, transac
 from interrupts import interrupted_at_each_point
 
 from atomos import Ref, atomically, dosync
-from atomos.stm._owner import seated
+from atomos.stm._seat import seated
 
 pytestmark = pytest.mark.skipif(not GIL, reason="there is one for good")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from _thread import get_ident
+
 import pytest
 from helpers import Attempts, commit, transact
 from interrupts import Interrupted, stopped_once
@@ -9,8 +11,8 @@ from interrupts import Interrupted, stopped_once
 from atomos import Ref, atomically, dosync
 from atomos.errors import ReadOnlyError, TransactionStateError
 from atomos.stm._block import PlainBlock
-from atomos.stm._owner import current
 from atomos.stm._run import DEFAULT, make_options
+from atomos.stm._seat import seats
 
 FUNCTIONS = ("decorator", "function")
 
@@ -39,7 +41,7 @@ def opened(form, **options):
 
 
 def spare():
-    return current.get().spare
+    return seats[get_ident()].spare
 
 
 @pytest.fixture(autouse=True)
@@ -171,10 +173,10 @@ def test_the_next_one_is_in_its_first_attempt():
 
 def test_the_next_one_has_its_own_name():
     def another():
-        return current.get().tx.label
+        return seats[get_ident()].tx.label
 
     assert atomically(another).endswith("another")
-    assert atomically(lambda: current.get().tx.label).endswith("<lambda>")
+    assert atomically(lambda: seats[get_ident()].tx.label).endswith("<lambda>")
 
 
 def test_empty_parentheses_ask_for_the_default():

@@ -16,8 +16,8 @@ from atomos.stm._arguments import shown
 from atomos.stm._cell import Cell, latest
 from atomos.stm._fitness import refuse_uncallable
 from atomos.stm._inside import inside
-from atomos.stm._owner import current
 from atomos.stm._publish import publish
+from atomos.stm._seat import seated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,20 +25,16 @@ if TYPE_CHECKING:
 __all__ = ["LongAccumulator", "LongAdder"]
 
 T = TypeVar("T")
-_current = current.get
 
 
 def _merge(cell: Cell[T], fn: Callable[[T, T], T], x: T) -> None:
     """Set `cell` to ``fn(value, x)``; inside a transaction, when it commits."""
-    if _current().tx is None:
-        old = cell._newest
-        if old.number > 0 and publish(cell, old, fn(old.value, x)):
-            return
-    else:
-        tx = inside()
-        if tx is not None:
-            tx.commute(cell, (fn, (x,), {}))
-            return
+    if seated and (tx := inside()) is not None:
+        tx.commute(cell, (fn, (x,), {}))
+        return
+    old = cell._newest
+    if old.number > 0 and publish(cell, old, fn(old.value, x)):
+        return
     _solo.update(cell, fn, (x,), {})
 
 

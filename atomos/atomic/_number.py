@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _thread import get_ident
 from numbers import Number
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -9,8 +10,9 @@ from atomos.atomic._reference import AtomicReference
 from atomos.stm import _solo
 from atomos.stm._arguments import NOT_GIVEN
 from atomos.stm._cell import Cell, Version
-from atomos.stm._owner import current, seated
+from atomos.stm._inside import inside
 from atomos.stm._publish import publish
+from atomos.stm._seat import seated, seats
 from atomos.stm._turn import FREE, clock, release
 
 __all__ = ["AtomicNumber"]
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
 # A type checker cannot know that 1 passes for N, and `cast` would be a call.
 N = TypeVar("N", bound="_Summand")
-_current = current.get
 
 
 class AtomicNumber(AtomicReference[N]):
@@ -80,8 +81,13 @@ class AtomicNumber(AtomicReference[N]):
             >>> AtomicInteger(3).add_and_get(2)
             5
         """
-        if seated and _current().tx is not None:
-            return self._add(delta)[1]
+        if seated:
+            try:
+                inside_of_none = seats[get_ident()].tx is None
+            except KeyError:
+                inside_of_none = False
+            if not inside_of_none:
+                return self._add(delta)[1]
         old = self._newest
         seen = old.number
         if seen == 0:
@@ -121,7 +127,7 @@ class AtomicNumber(AtomicReference[N]):
 
     def _add(self, delta: N) -> tuple[N, N]:
         """Add `delta` in any case; return the values before and after."""
-        if _current().tx is None:
+        if not seated or inside() is None:
             old = self._newest
             if old.number > 0:
                 before = old.value

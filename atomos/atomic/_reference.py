@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _thread import get_ident
 from operator import eq, is_
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar, overload
 
@@ -9,7 +10,7 @@ from atomos.stm import _solo
 from atomos.stm._arguments import shown
 from atomos.stm._cell import Cell, latest
 from atomos.stm._fitness import refuse_uncallable
-from atomos.stm._owner import current, seated
+from atomos.stm._seat import seated, seats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,6 @@ __all__ = ["AtomicReference"]
 
 T = TypeVar("T")
 X = TypeVar("X")
-_current = current.get
 
 
 class AtomicReference(Cell[T]):
@@ -100,10 +100,14 @@ class AtomicReference(Cell[T]):
             >>> AtomicReference("a").get()
             'a'
         """
-        version = self._newest
-        if (seated and _current().tx is not None) or not version.number:
-            return _solo.read(self)
-        return version.value
+        try:
+            if not seated or seats[get_ident()].tx is None:
+                version = self._newest
+                if version.number:
+                    return version.value
+        except KeyError:
+            pass
+        return _solo.read(self)
 
     def set(self, value: T) -> T:
         """Set the value, and return it (Java returns nothing).

@@ -149,7 +149,7 @@ def _commit_freely(tx: Transaction, entries: list[Write], reads: list[Read]) -> 
     if reads:
         expected = finished_point()
         changed = _changed(reads)
-    if changed is None and commit_point(status, expected):
+    if changed is None and commit_point(tx.thread, status, expected):
         return True
     _unlink(entries)
     abort(status)
@@ -244,7 +244,7 @@ def _commit_held(tx: Transaction, entries: list[Write]) -> None:
         base = entry.base = latest(entry.cell)
         _accept(tx, entry, base)
     left = _link(entries, status)
-    decided = commit_point(status)
+    decided = commit_point(tx.thread, status)
     del left  # nothing is held any more
     if not decided:
         msg = f"{tx.label} was given up from outside before it could commit"

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from atomos.stm._owner import Owner, current, seated, take_seat
+from atomos.stm._owner import Owner
+from atomos.stm._seat import BLOCKS, new_seat, seated, seats
 from atomos.stm._turn import FREE
 
 __all__ = ["TOUCHED", "Call", "Commuting", "compute"]
@@ -43,9 +44,7 @@ def compute(value: T, calls: Iterable[Call]) -> T:
     sentinel = Commuting()
     sentinel.own()
     sentinel.running = False
-    seat = current.get()
-    if seat.thread.ident != sentinel.ident:
-        seat = take_seat()
+    seat = seats.get(sentinel.ident) or new_seat()
     before = seat.tx
     try:
         if not FREE:
@@ -55,6 +54,6 @@ def compute(value: T, calls: Iterable[Call]) -> T:
             value = fn(value, *args, **kwargs)
     finally:
         seat.tx = before
-        if before is None and not FREE:
+        if (before is None or before is BLOCKS) and not FREE:
             seated.pop(seat, None)
     return value

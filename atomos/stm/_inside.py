@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from _thread import get_ident
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from atomos.errors import CommuteError
 from atomos.stm._commute import TOUCHED, Commuting
-from atomos.stm._owner import Owner, current, modules
+from atomos.stm._owner import modules
+from atomos.stm._seat import BLOCKS, elsewhere, new_seat, seats
 from atomos.stm._turn import FREE
 
 if TYPE_CHECKING:
+    from atomos.stm._seat import Seat
     from atomos.stm._transaction import Transaction
 
 __all__ = ["inside"]
-
-_current = current.get
 
 
 def inside() -> Transaction | None:
@@ -26,16 +26,21 @@ def inside() -> Transaction | None:
 
     Cost: 3 C calls inside of one, more where asyncio is in use.
     """
-    seat = _current()
-    owner: Owner | None = seat.tx
-    if owner is None or (thread := seat.thread).ident != get_ident():
+    try:
+        seat: Seat = seats[get_ident()]
+    except KeyError:
+        seat = new_seat()
+    owner: Any = seat.tx
+    if owner is None:
         return None
     # A body may be the first to import asyncio, and run a loop.
-    imported = thread.modules if FREE else modules
-    if "asyncio.tasks" in imported and not owner.is_here():
-        return None
+    imported = seat.thread.modules if FREE else modules
+    if owner is BLOCKS or ("asyncio.tasks" in imported and not owner.is_here()):
+        owner = elsewhere(seat)
+        if owner is None:
+            return None
     if owner.running:
-        return owner  # type: ignore[return-value] # nothing else is ever running
+        return owner  # type: ignore[no-any-return] # nothing else is ever running
     if isinstance(owner, Commuting):
         raise CommuteError(TOUCHED)
     return None

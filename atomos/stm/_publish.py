@@ -152,11 +152,11 @@ def publish_two(tx: Transaction) -> bool:
             new.older = base
             also.older = other_base
             c.step = number
-            cell._newest = clock.pending = new
+            cell._newest = thread.pending = new
             other._newest = also
             new.number = number  # the commit point of both
             c.now = number
-            clock.pending = None
+            thread.pending = None
         finally:
             c.done = number
             if FREE:

@@ -20,13 +20,15 @@ import sys
 import threading
 import weakref
 from _thread import allocate_lock, get_ident
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from atomos.stm._turn import own_clock, own_turns
+from atomos.stm._turn import FREE, clock, own_clock, own_turns
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
+
+    from atomos.stm._turn import Numbered, Numbers
 
 __all__ = [
     "MANY",
@@ -36,6 +38,7 @@ __all__ = [
     "my_record",
     "numbers",
     "registry",
+    "seats",
 ]
 
 
@@ -80,6 +83,9 @@ class ThreadRecord:
         steps: Its own way to the clock's turn, without the GIL; see `own_turns`.
         release: And how to pass the turn on.
         clock: Its own view of the clock's numbers.
+        blocks: The seats of its open blocks. Added to only by the thread itself.
+        pending: The record of its last commit that was announced to readers and
+            may be under way; see `_clock`. Written only with the turn.
         modules: Its own view of what has been imported.
         waits_for: The status that the thread sleeps for; None while it does not.
         dead: The thread has ended, or did not survive a fork. Never reset.
@@ -87,6 +93,7 @@ class ThreadRecord:
 
     __slots__ = (
         "__weakref__",
+        "blocks",
         "clock",
         "dead",
         "found",
@@ -94,6 +101,7 @@ class ThreadRecord:
         "mine",
         "modules",
         "none_open",
+        "pending",
         "place",
         "points",
         "raw",
@@ -117,7 +125,9 @@ class ThreadRecord:
         self.mine = numbers(bytearray(8))
         self.place = -1
         self.steps, self.release = own_turns()
-        self.clock = own_clock()
+        self.clock: Numbers = clock
+        self.pending: Numbered | None = None
+        self.blocks: dict[Any, None] = {}
         # A view that leads to what has been imported without touching its count.
         self.modules: Container[str] = MappingProxyType(sys.modules)
 
@@ -127,6 +137,7 @@ class ThreadRecord:
         self.place = next((n for n in range(PLACES - 1) if n not in used), -1)
         if self.place >= 0:
             self.mine = numbers(_buffer)[self.place : self.place + 1]
+            self.clock = own_clock(self.place)
         else:
             numbers(_buffer)[-1] = MANY  # for good: from now on all look at lists
 
@@ -163,6 +174,10 @@ class Registry:
 
 _local = _Local()
 registry = Registry()
+#: The seat of each thread that has one, by ident (see `_seat`). Without the GIL it is
+#: the dict of a module, since no use of such a dict is counted.
+seats: dict[int, Any] = vars(ModuleType("seats")) if FREE else {}  # type: ignore[assignment] # it is cleared
+seats.clear()
 
 
 def _replace(before: tuple[ThreadRecord, ...], after: tuple[ThreadRecord, ...]) -> bool:
@@ -182,8 +197,12 @@ def _register() -> ThreadRecord:
     """Make this thread's record, and drop those of threads that have ended."""
     record = ThreadRecord()
     token = _Token(record)
+    ident = record.ident
 
     def ended(_: weakref.ref[_Token]) -> None:
+        seat = seats.get(ident)
+        if seat is not None and seat.thread is record:
+            del seats[ident]
         record.ident = 0
         record.mine[0] = 0  # before `dead`: the place of a dead record is given away
         record.dead = True
@@ -191,7 +210,8 @@ def _register() -> ThreadRecord:
     record.token = weakref.ref(token, ended)
     while True:
         before = registry.records
-        alive = [other for other in before if not other.dead]
+        # One whose commit was cut short is kept until its number is known to all.
+        alive = [one for one in before if not one.dead or one.pending is not None]
         record.choose_place(alive)
         if _replace(before, (*alive, record)):
             break

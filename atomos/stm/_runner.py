@@ -18,9 +18,9 @@ from atomos.stm._clock import ABORTED
 from atomos.stm._commit import commit
 from atomos.stm._footprint import Restart
 from atomos.stm._inside import inside
-from atomos.stm._owner import current, seated, take_seat
 from atomos.stm._registry import MANY
 from atomos.stm._run import DEFAULT
+from atomos.stm._seat import new_seat, run_over, seated, seats
 from atomos.stm._snapshots import close_snapshot
 from atomos.stm._status import settle_waiters
 from atomos.stm._transaction import Transaction
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
     from atomos.stm._commit import Change
     from atomos.stm._run import Options
+    from atomos.stm._seat import Seat
 
 __all__ = ["finish", "join", "notify", "transactional"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_current = current.get
 
 
 def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[P, R]:
@@ -45,26 +45,28 @@ def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[
     That raises what `fn`, a commute or a validator raises, and what
     `Transaction.begin` and `commit` raise.
     """
-
     # One cell of the closure, and in it nothing whose count of references two threads
     # would share without the GIL: such strings and functions have none there.
-    def get_options() -> Options:
-        return options
-
-    made = (options is DEFAULT, sys.intern(label), fn, get_options)
+    made = (sys.intern(label), fn, None if options is DEFAULT else options)
 
     def transaction(*args: P.args, **kwargs: P.kwargs) -> R:
-        plain, label, fn, get_options = made
-        seat = _current()
-        if seat.tx is not None or seat.thread.ident != get_ident():
+        label, fn, special = made
+        try:
+            seat: Seat = seats[get_ident()]
+        except KeyError:
+            seat = new_seat()
+        if seat.tx is not None:
             outer = inside()
             if outer is not None:
-                return run_inside(outer, get_options(), label, fn, args, kwargs)
-            seat = take_seat()
+                return run_inside(outer, special or DEFAULT, label, fn, args, kwargs)
+            if seat.tx is not None:
+                # Made anew: a function that has itself in its closure dies late.
+                again = transactional(special or DEFAULT, label, fn)
+                return run_over(seat, again, *args, **kwargs)
         tx = seat.spare
-        if tx is None or not plain:
+        if tx is None or special is not None:
             tx = Transaction()
-            tx.start(get_options(), label, seat.thread, True)
+            tx.start(special or DEFAULT, label, seat.thread, True)
         else:
             seat.spare = None
             tx.label = label
@@ -86,7 +88,7 @@ def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[
                     del seated[seat]
                 changes = commit(tx)
                 if (
-                    plain
+                    special is None
                     and tx.attempts == 1
                     and tx.status is None
                     and tx.stale is None

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from atomos.errors import TransactionStateError
 from atomos.stm._inside import inside
-from atomos.stm._owner import Seat, current, seated
 from atomos.stm._registry import my_record
 from atomos.stm._runner import finish, join
+from atomos.stm._seat import Seat, current, get_up, sit_in_block
 from atomos.stm._transaction import Transaction
-from atomos.stm._turn import FREE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +76,7 @@ class Scope:
         self._tx: Transaction | None = None
         self._joined = False
         self._was_read_only: bool | str = False
-        self._before: Seat = current.get()
+        self._before: Seat | None = None
         self._seat: Seat | None = None
         self._open = False
         self._number = 0
@@ -138,10 +137,8 @@ class Scope:
             try:
                 tx.begin()
                 seat = self._seat = Seat(tx.thread)
-                if not FREE:
-                    seated[seat] = None
                 seat.tx = tx
-                current.set(seat)
+                sit_in_block(seat)
             except BaseException:
                 self._end(tx)
                 raise
@@ -167,11 +164,7 @@ class Scope:
         tx.running = False
         seat = self._seat
         if seat is not None:
-            seat.tx = None
-            if not FREE:
-                seated.pop(seat, None)
-            if current.get() is seat:
-                current.set(self._before)
+            get_up(seat, self._before)
 
     def _end(self, tx: Transaction) -> None:
         """End what this block has begun; again if cut short."""

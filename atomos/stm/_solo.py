@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from atomos.stm._cell import Cell, latest
 from atomos.stm._hold import wait_until_free
 from atomos.stm._inside import inside
-from atomos.stm._owner import current
 from atomos.stm._publish import publish
+from atomos.stm._seat import seated
 from atomos.stm._turn import FREE, NEVER_ENDS, clock, release, turns
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-_current = current.get
 
 
 def clear_way(cell: Cell[Any]) -> None:
@@ -66,21 +65,17 @@ def clear_way(cell: Cell[Any]) -> None:
 
 def read(cell: Cell[T]) -> T:
     """Return the value: the transaction's own, else the latest committed."""
-    if _current().tx is not None:
-        tx = inside()
-        if tx is not None:
-            return tx.read(cell)
+    if seated and (tx := inside()) is not None:
+        return tx.read(cell)
     return latest(cell).value
 
 
 def exchange(cell: Cell[T], value: T) -> T:
     """Set `cell` to `value`; return the value before."""
-    if _current().tx is not None:
-        tx = inside()
-        if tx is not None:
-            before = tx.read(cell)
-            tx.write(cell, value)
-            return before
+    if seated and (tx := inside()) is not None:
+        before = tx.read(cell)
+        tx.write(cell, value)
+        return before
     if cell._extras is not None:
         cell._admit(value)
     while True:
@@ -95,11 +90,9 @@ def exchange(cell: Cell[T], value: T) -> T:
 
 def store(cell: Cell[T], value: T) -> None:
     """Set `cell` to `value` without reading it."""
-    if _current().tx is not None:
-        tx = inside()
-        if tx is not None:
-            tx.write(cell, value)
-            return
+    if seated and (tx := inside()) is not None:
+        tx.write(cell, value)
+        return
     exchange(cell, value)
 
 
@@ -110,14 +103,12 @@ def update(
 
     `fn` runs outside of every lock, again if somebody else was faster.
     """
-    if _current().tx is not None:
-        tx = inside()
-        if tx is not None:
-            tx.refuse_if_read_only(cell)
-            before = tx.read(cell)
-            after = fn(before, *args, **kwargs)
-            tx.write(cell, after)
-            return before, after
+    if seated and (tx := inside()) is not None:
+        tx.refuse_if_read_only(cell)
+        before = tx.read(cell)
+        after = fn(before, *args, **kwargs)
+        tx.write(cell, after)
+        return before, after
     while True:
         old = cell._newest
         if old.number > 0:
@@ -140,15 +131,13 @@ def compare_and_exchange(
     Returns:
         Whether it was set, and the value found.
     """
-    if _current().tx is not None:
-        tx = inside()
-        if tx is not None:
-            tx.refuse_if_read_only(cell)
-            found = tx.read(cell)
-            if not same(found, expected):
-                return False, found
-            tx.write(cell, value)
-            return True, found
+    if seated and (tx := inside()) is not None:
+        tx.refuse_if_read_only(cell)
+        found = tx.read(cell)
+        if not same(found, expected):
+            return False, found
+        tx.write(cell, value)
+        return True, found
     while True:
         old = latest(cell)
         if not same(old.value, expected):

@@ -12,8 +12,9 @@ from atomos.stm._cell import latest
 from atomos.stm._fitness import refuse_uncallable
 from atomos.stm._history import check, count, trim_all
 from atomos.stm._inside import inside
-from atomos.stm._owner import current, modules
+from atomos.stm._owner import modules
 from atomos.stm._run import is_count
+from atomos.stm._seat import new_seat, seats
 from atomos.stm._turn import FREE
 
 if TYPE_CHECKING:
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
     from typing import Concatenate
 
     from atomos.stm._cell import Version
+    from atomos.stm._seat import Seat
 
 __all__ = ["Ref"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
-_current = current.get
 
 
 class Ref(ARef[T]):
@@ -93,12 +94,13 @@ class Ref(ARef[T]):
             >>> Ref(7).deref()
             7
         """
-        seat = _current()
+        try:
+            seat: Seat = seats[get_ident()]
+        except KeyError:
+            seat = new_seat()
         if (tx := seat.tx) is not None:
-            if (
-                (thread := seat.thread).ident == get_ident()
-                and tx.running
-                and "asyncio.tasks" not in (thread.modules if FREE else modules)
+            if tx.running and "asyncio.tasks" not in (
+                seat.thread.modules if FREE else modules
             ):
                 # As `tx.read`, where nothing is in the way, without its call.
                 version: Version[T] | None = tx.view.get(self)
@@ -131,12 +133,14 @@ class Ref(ARef[T]):
             >>> atomically(Ref(7).set, 8)
             8
         """
-        seat = _current()
+        try:
+            seat: Seat = seats[get_ident()]
+        except KeyError:
+            seat = new_seat()
         if (
             (tx := seat.tx) is not None
-            and (thread := seat.thread).ident == get_ident()
             and tx.running
-            and "asyncio.tasks" not in (thread.modules if FREE else modules)
+            and "asyncio.tasks" not in (seat.thread.modules if FREE else modules)
         ):
             tx.write(self, value)
         else:

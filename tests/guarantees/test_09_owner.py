@@ -19,6 +19,10 @@ from atomos import Atom, Ref, atomically, dosync
 from atomos.errors import NoTransactionError
 
 
+class Refused(Exception):
+    pass
+
+
 class World:
     """A transaction that has written a cell, and what others see of it."""
 
@@ -97,19 +101,41 @@ def test_another_thread_is_outside(form, other):
     assert world.other.deref() == (0 if form == "block" else 1)
 
 
-def test_the_same_context_in_the_same_thread_is_inside():
+@pytest.mark.parametrize("form", FORMS)
+def test_the_same_context_in_the_same_thread_is_inside(form):
     """As with a decimal context: `copy_context().run` goes on with the task."""
-    ref = Ref(0)
+    ref, other = Ref(0), Ref(0)
 
-    @dosync
     def body():
         copy_context().run(ref.set, 1)
         assert ref.deref() == 1
-        with pytest.raises(NoTransactionError):
-            Context().run(ref.set, 2)
+        if form in ("loop", "block"):
+            with pytest.raises(NoTransactionError):
+                Context().run(other.set, 2)
+            Context().run(atomically, other.set, 3)
+            with pytest.raises(NoTransactionError):
+                Context().run(other.set, 4)
+        else:
+            Context().run(atomically, other.set, 3)
+        assert copy_context().run(ref.deref) == 1
 
-    body()
-    assert ref.deref() == 1
+    transact(form, body)
+    assert (ref.deref(), other.deref()) == (1, 3)
+
+
+@pytest.mark.parametrize("form", ["decorator", "function"])
+def test_what_a_function_calls_is_inside_in_any_context(form):
+    ref, atom = Ref(0), Atom(0)
+
+    def body():
+        Context().run(ref.set, 1)
+        Context().run(atom.reset, 1)
+        assert elsewhere(atom.deref) == 0
+        raise Refused
+
+    with pytest.raises(Refused):
+        transact(form, body)
+    assert (ref.deref(), atom.deref()) == (0, 0)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -154,11 +180,11 @@ def test_a_context_copied_in_a_block_is_outside_of_the_next_one(form):
     """A block may be left for a while, so its context alone is inside of it."""
     first, second, contexts = Ref(0), Ref(0), []
 
-    @dosync(max_attempts=5)
     def next_one():
         second.set(1)
         with pytest.raises(NoTransactionError):
             contexts[0].run(second.set, 2)
+        # A plain block holds it, so nobody can read on; but nothing of it shows.
         assert contexts[0].run(second.deref) == 0
 
     def body():
@@ -166,7 +192,7 @@ def test_a_context_copied_in_a_block_is_outside_of_the_next_one(form):
         contexts.append(copy_context())
 
     transact(form, body)
-    next_one()
+    transact(form, next_one)
     assert second.deref() == 1
 
 
@@ -353,6 +379,10 @@ FIRST_IMPORT = """
 import sys
 from atomos import Ref, atomically, dosync
 from atomos.errors import NoTransactionError
+
+
+class Refused(Exception):
+    pass
 
 assert "asyncio" not in sys.modules
 ref, seen = Ref(0), []

@@ -1,0 +1,320 @@
+"""Where the running transaction of a thread is found, if several could be meant."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from _thread import get_ident
+from contextvars import Context
+
+import pytest
+from helpers import FORMS, PATIENCE, elsewhere, start, transact, until
+
+from atomos import Atom, Ref, atomically, dosync
+from atomos.errors import CommuteError, NoTransactionError
+from atomos.stm._registry import my_record
+from atomos.stm._seat import BLOCKS, seats
+
+
+class Cells:
+    """A ref and an atom that are set together."""
+
+    def __init__(self):
+        self.ref, self.atom = Ref(0), Atom(0)
+
+    def put(self, value):
+        self.ref.set(value)
+        self.atom.reset(value)
+
+    def seen(self):
+        return self.ref.deref(), self.atom.deref()
+
+    def are_inside(self):
+        """Whether the caller is inside of a transaction; changes nothing."""
+        try:
+            self.ref.set(self.ref.deref())
+        except NoTransactionError:
+            return False
+        return True
+
+
+def block_of(cells, value):
+    """A generator that pauses inside of a plain block."""
+    with dosync():
+        cells.put(value)
+        yield
+        cells.put(value + 1)
+
+
+def in_a_loop(*makers):
+    """Run coroutines as tasks of a new event loop, in a loop that may be inside of one.
+
+    asyncio refuses a loop within a loop, so the outer one is hidden meanwhile.
+    """
+    outer = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    loop = asyncio.new_event_loop()
+    try:
+
+        async def main():
+            return await asyncio.gather(*(make() for make in makers))
+
+        return loop.run_until_complete(asyncio.wait_for(main(), PATIENCE))
+    finally:
+        loop.close()
+        asyncio._set_running_loop(outer)
+
+
+def nothing_is_left():
+    """The thread's seat says, once it was asked, that nothing runs."""
+    assert not Cells().are_inside()
+    seat = seats[get_ident()]
+    assert seat.tx is None
+    assert seat.under is None
+    assert not my_record().blocks
+
+
+@pytest.fixture(autouse=True)
+def at_rest():
+    nothing_is_left()
+    yield
+    nothing_is_left()
+
+
+@pytest.mark.parametrize(
+    "form", ["decorator", "function", "loop"]
+)  # one block at a time
+def test_a_transaction_in_an_empty_context_while_a_block_is_open(form):
+    ours, other = Cells(), Cells()
+
+    def body():
+        other.put(1)
+        assert other.seen() == (1, 1)
+        assert elsewhere(other.seen) == (0, 0)
+
+    paused = block_of(ours, 5)
+    next(paused)
+    assert not Context().run(ours.are_inside)
+    Context().run(transact, form, body)
+    assert other.seen() == (1, 1)
+    assert ours.seen() == (5, 5)
+    assert elsewhere(ours.seen) == (0, 0)
+    assert list(paused) == []
+    assert ours.seen() == (6, 6)
+
+
+def test_a_block_that_another_thread_ends():
+    cells = Cells()
+    paused = block_of(cells, 5)
+    next(paused)
+    assert cells.are_inside()
+    elsewhere(paused.close)
+    assert not cells.are_inside()
+    assert cells.seen() == (0, 0)
+
+
+@pytest.mark.parametrize("form", ["decorator", "function", "loop"])
+def test_tasks_beside_a_task_with_an_open_block(form):
+    """One waits inside of its block; what the others do meanwhile is theirs."""
+    ours, theirs = Cells(), Cells()
+
+    async def waits(entered, go_on):
+        with dosync():
+            ours.put(1)
+            entered.set()
+            await go_on.wait()
+            assert ours.seen() == (1, 1)
+            ours.put(2)
+
+    async def works(entered, go_on):
+        await entered.wait()
+        assert not ours.are_inside()
+        for value in (1, 2):
+            transact(form, lambda value=value: theirs.put(value))
+            assert theirs.seen() == (value, value)
+        assert ours.seen() == (0, 0)
+        go_on.set()
+
+    async def main():
+        entered, go_on = asyncio.Event(), asyncio.Event()
+        await asyncio.gather(waits(entered, go_on), works(entered, go_on))
+
+    asyncio.run(main())
+    assert ours.seen() == (2, 2)
+    assert theirs.seen() == (2, 2)
+
+
+@pytest.mark.parametrize("inner", FORMS)
+@pytest.mark.parametrize("outer", ["decorator", "function"])
+def test_a_function_that_runs_an_event_loop(outer, inner):
+    """Its tasks are others: outside of it, and each in one of its own."""
+    ours, theirs = Cells(), Cells()
+
+    async def task():
+        assert not ours.are_inside()
+        transact(inner, lambda: theirs.put(theirs.ref.deref() + 1))
+        await asyncio.sleep(0)
+        assert not ours.are_inside()
+
+    def body():
+        ours.put(7)
+        in_a_loop(task, task)
+        assert ours.seen() == (7, 7)
+        assert theirs.seen() != (7, 7)
+        ours.put(8)
+
+    transact(outer, body)
+    assert ours.seen() == (8, 8)
+    assert theirs.seen() == (2, 2)
+
+
+class Paused:
+    """A task that has opened a plain block, in an event loop that has stopped."""
+
+    def __init__(self, cells):
+        self._cells = cells
+        self._loop = asyncio.new_event_loop()
+        self._go_on = asyncio.Event()
+        self._entered = asyncio.Event()
+        self._task = self._loop.create_task(self._body())
+
+    async def _body(self):
+        with dosync():
+            self._cells.put(3)
+            self._entered.set()
+            await self._go_on.wait()
+            assert self._cells.seen() == (3, 3)
+            self._cells.put(4)
+
+    def _run(self, coroutine):
+        outer = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
+        try:
+            self._loop.run_until_complete(asyncio.wait_for(coroutine, PATIENCE))
+        finally:
+            asyncio._set_running_loop(outer)
+
+    def enter(self):
+        self._run(self._entered.wait())
+
+    def finish(self):
+        self._go_on.set()
+        self._run(self._task)
+        self._loop.close()
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["in it", "in one over it"])
+@pytest.mark.parametrize("outer", ["decorator", "function"])
+def test_a_block_begun_while_a_function_runs_and_ended_after_it(outer, nested):
+    """The function's event loop stops, and goes on when the function has ended."""
+    ours, between, theirs = Cells(), Cells(), Cells()
+    paused = Paused(theirs)
+
+    async def task():
+        def body():
+            between.put(1)
+            paused.enter()
+            assert between.seen() == (1, 1)
+
+        atomically(body)
+
+    def body():
+        ours.put(1)
+        if nested:
+            in_a_loop(task)
+        else:
+            paused.enter()
+        assert ours.seen() == (1, 1)
+        ours.put(2)
+
+    transact(outer, body)
+    assert ours.seen() == (2, 2)
+    assert theirs.seen() == (0, 0)
+    atomically(ours.put, 3)
+    assert ours.seen() == (3, 3)
+    paused.finish()
+    assert theirs.seen() == (4, 4)
+
+
+def test_a_commute_while_a_block_is_open():
+    ours = Cells()
+
+    def touches(value):
+        return ours.seen()
+
+    with pytest.raises(CommuteError), dosync():
+        ours.put(1)
+        ours.ref.commute(touches)
+        ours.ref.deref()
+    with dosync():
+        ours.ref.commute(lambda n: n + 5)
+        assert ours.ref.deref() == 5
+        assert ours.are_inside()
+    assert ours.seen() == (5, 0)
+
+
+def test_the_seat_of_a_thread_that_ended_is_given_up():
+    idents = []
+
+    def body():
+        atomically(Ref(0).set, 1)
+        idents.append(get_ident())
+        assert get_ident() in seats
+
+    start(body).join()
+    until(lambda: idents[0] not in seats)
+
+
+def test_a_thread_with_the_ident_of_a_dead_one_has_a_seat_of_its_own():
+    """Idents are used again at once: here, as long as threads come one by one."""
+    found = []
+
+    def body():
+        atomically(Ref(0).set, 1)
+        found.append((get_ident(), seats[get_ident()].thread))
+
+    for _ in range(20):
+        thread = threading.Thread(target=body)
+        thread.start()
+        thread.join()
+    assert len(set(found)) == 20, "no record was used twice"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_after_a_fork_the_child_has_its_own_seat_only():
+    parked, go_on = threading.Event(), threading.Event()
+
+    def other():
+        atomically(Ref(0).set, 1)
+        parked.set()
+        assert go_on.wait(PATIENCE)
+
+    job = start(other)
+    assert parked.wait(PATIENCE)
+    ref = Ref(0)
+
+    def body():
+        ref.set(1)
+        child = os.fork()
+        if child == 0:
+            right = list(seats) == [get_ident()] and ref.deref() == 1
+            os._exit(0 if right else 1)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    try:
+        assert atomically(body) == 0
+    finally:
+        go_on.set()
+        job.join()
+
+
+def test_blocks_are_noted_in_a_seat_that_is_made_late():
+    """As when a fork, or the end of a thread's locals, has taken the seat away."""
+    cells = Cells()
+    with dosync():
+        cells.put(1)
+        del seats[get_ident()]
+        assert cells.seen() == (1, 1)
+        assert seats[get_ident()].tx is BLOCKS
+    assert cells.seen() == (1, 1)
