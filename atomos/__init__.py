@@ -33,6 +33,7 @@ from atomos.atomic import (
 from atomos.reference import ARef
 from atomos.stm import _fork as _fork  # registers what a fork needs
 from atomos.stm._dosync import atomically, dosync
+from atomos.stm._outside import outside
 from atomos.stm.ref import Ref
 
 __version__ = "1.0.0.dev0"
@@ -55,4 +56,5 @@ __all__ = [
     "Ref",
     "atomically",
     "dosync",
+    "outside",
 ]

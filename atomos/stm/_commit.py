@@ -91,14 +91,14 @@ def commit(tx: Transaction) -> list[Change]:
                 return []
         elif publish_two(tx):
             return []
-    entries = [Write(cell, tx.view[cell]) for cell in tx.writes]
+    entries = _entries(tx)
     for entry in entries:
         if entry.new is not None and entry.cell._extras is not None:
             entry.cell._admit(entry.new.value)
     if tx.holding:
         _commit_held(tx, entries)
     else:
-        reads = _to_validate(tx)
+        reads = _to_validate(tx, len(entries))
         for _ in range(ROUNDS):
             if _commit_freely(tx, entries, reads):
                 break
@@ -111,10 +111,24 @@ def commit(tx: Transaction) -> list[Change]:
     return _settle(tx, entries, status.number)
 
 
-def _to_validate(tx: Transaction) -> list[Read]:
+def _entries(tx: Transaction) -> list[Write]:
+    """Return what is to be committed, in order of first write.
+
+    A signal handler or finalizer that used a cell inside of the transaction, just
+    when that was being read or written there, may have left it in `writes` twice, or
+    with no version of its own in the view.
+    """
+    return [
+        Write(cell, tx.view[cell])
+        for cell in dict.fromkeys(tx.writes)
+        if tx.view[cell].number <= 0
+    ]
+
+
+def _to_validate(tx: Transaction, written: int) -> list[Read]:
     """Return what was read and not written, and must be newest at the commit."""
     if tx.serializable:
-        if len(tx.view) == len(tx.writes):
+        if len(tx.view) == written:
             return []
         return [item for item in tx.view.items() if item[1].number > 0]
     if tx.ensured is None:

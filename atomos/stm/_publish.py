@@ -130,6 +130,8 @@ def publish_two(tx: Transaction) -> bool:
         return False
     if also.number != 0 or other_base.number == 0 or other._extras is not None:
         return False
+    if cell is other:
+        return False  # see `_entries` in `_commit`
     if not tx.serializable and not base.number <= tx.point >= other_base.number:
         return False
     new.owner = NOBODY

@@ -196,7 +196,8 @@ class Transaction(Run):
     def _extend(self) -> None:
         """Move the read point forward; all that was read must be newest."""
         point = read_point()
-        for cell, version in self.view.items():
+        # A copy: a finalizer may read another cell meanwhile.
+        for cell, version in list(self.view.items()):
             seen = version if version.number > 0 else version.older
             if seen is not None and latest(cell) is not seen:
                 raise self.lose(Lost.STALE, cell)
@@ -252,9 +253,12 @@ class Transaction(Run):
             thread = self.thread
             snapshots = thread.snapshots
             # As `close_snapshot`, in the thread that has opened it.
-            if len(snapshots) == 1:
-                thread.mine[0] = 0
-            snapshots.remove(self)
+            try:
+                if snapshots[0] is snapshots[-1] is self:
+                    thread.mine[0] = 0
+                snapshots.remove(self)
+            except (IndexError, ValueError):
+                pass  # a signal handler has written here in between
         elif not commuting and latest(cell).number > self.point:
             raise self.lose(Lost.OVERTAKEN, cell)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 import threading
 from contextvars import Context
 
@@ -28,7 +27,7 @@ from helpers import (
     transact,
 )
 
-from atomos import Atom, Ref, atomically, dosync
+from atomos import Atom, Ref, atomically, dosync, outside
 from atomos.errors import ValidationError, WouldDeadlockError
 
 
@@ -370,10 +369,6 @@ def test_del_of_a_version_that_goes_from_the_history():
     assert ref.history_count == 0
 
 
-@pytest.mark.skipif(
-    sys.version_info < (3, 12),
-    reason="CPython 3.11 crashes: https://github.com/python/cpython/issues/148891",
-)
 def test_del_that_uses_the_history_of_the_same_ref(often):
     """Finalizers run by the garbage collector, at any point of a commit."""
     ref = Ref(0)
@@ -385,7 +380,7 @@ def test_del_that_uses_the_history_of_the_same_ref(often):
 
         def __del__(self):
             try:
-                Context().run(use)
+                outside(use)
             except WouldDeadlockError:
                 pass  # said at once, instead of hanging
             except BaseException as error:
@@ -426,8 +421,7 @@ def test_a_finalizer_in_a_block_that_holds_what_it_needs():
                     commit(ref, "no")
                 errors.append(str(caught.value))
 
-            # A finalizer may run in another context of the same thread.
-            Context().run(task)
+            outside(task)
 
     with dosync(name="the block"):
         ref.set(1)

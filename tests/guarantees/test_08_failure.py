@@ -9,7 +9,6 @@ import os
 import signal
 import threading
 import warnings
-from contextvars import Context
 from operator import length_hint
 
 import pytest
@@ -32,7 +31,7 @@ from helpers import (
 )
 from interrupts import stopped_once
 
-from atomos import Atom, Ref, atomically, dosync
+from atomos import Atom, Ref, atomically, dosync, outside
 from atomos.errors import (
     CommuteError,
     NoTransactionError,
@@ -763,7 +762,8 @@ def test_many_threads_that_come_and_go_leave_nothing():
     assert len(_registry.registry.records) < 10
 
 
-def test_a_signal_handler_at_any_point(often):
+@pytest.mark.parametrize("call", [outside, atomically], ids=["outside", "inside"])
+def test_a_signal_handler_at_any_point(call, often):
     """It runs in the main thread, between any two bytecodes, and uses refs."""
     ref, count, errors = Ref(0), Ref(0), []
     main, stop, handled = threading.get_ident(), threading.Event(), threading.Event()
@@ -774,7 +774,7 @@ def test_a_signal_handler_at_any_point(often):
 
     def handler(number, frame):
         try:
-            Context().run(use)
+            call(use)
         except BaseException as error:
             errors.append(error)
         handled.set()
