@@ -11,7 +11,7 @@ from contextvars import Context
 import pytest
 from helpers import FORMS, PATIENCE, elsewhere, start, transact, until
 
-from atomos import Atom, Ref, atomically, dosync
+from atomos import Atom, Ref, atomically, dosync, outside
 from atomos.errors import CommuteError, NoTransactionError
 from atomos.stm._registry import my_record
 from atomos.stm._seat import BLOCKS, seats
@@ -102,6 +102,32 @@ def test_a_transaction_in_an_empty_context_while_a_block_is_open(form):
     assert elsewhere(ours.seen) == (0, 0)
     assert list(paused) == []
     assert ours.seen() == (6, 6)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_outside(form):
+    """As another thread sees it, and committed at once, whatever happens around it."""
+    ours, other = Cells(), Cells()
+
+    def body():
+        ours.put(1)
+        assert outside(ours.seen) == (0, 0)
+        assert outside(atomically, other.put, 2) is None
+        assert elsewhere(other.seen) == (2, 2)
+        with pytest.raises(ZeroDivisionError):
+            outside(divmod, 1, 0)
+        assert ours.seen() == (1, 1)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        transact(form, body)
+    assert (ours.seen(), other.seen()) == ((0, 0), (2, 2))
+    assert outside(ours.seen) == (0, 0)
+
+
+def test_outside_wants_a_function():
+    with pytest.raises(TypeError, match=r"outside\(\)"):
+        outside(3)
 
 
 def test_a_block_that_another_thread_ends():

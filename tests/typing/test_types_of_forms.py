@@ -10,7 +10,7 @@ from typing import Protocol, assert_type
 
 import pytest
 
-from atomos import Ref, atomically, dosync
+from atomos import Ref, atomically, dosync, outside
 from atomos.errors import AtomosError, TransactionAborted, TransactionTimeout
 
 total = Ref(0)
@@ -91,6 +91,15 @@ def test_decorated_methods_keep_their_signature() -> None:
         account.deposit("2")  # type: ignore[arg-type] # amount is an int
     with pytest.raises(TypeError):
         account.report("EUR")  # type: ignore[call-arg] # unit is keyword-only
+
+
+def test_outside() -> None:
+    ref = Ref(1)
+    assert_type(outside(ref.deref), int)
+    assert_type(outside(pow, 2, 3), int)
+    assert_type(outside(lambda: "x"), str)
+    with pytest.raises(TypeError):
+        outside(ref.deref, 1)  # type: ignore[call-arg] # it takes none
 
 
 def test_atomically() -> None:
