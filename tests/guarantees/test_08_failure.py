@@ -802,4 +802,10 @@ def test_a_signal_handler_at_any_point(call, often):
         sent = sender.join()
         signal.signal(signal.SIGUSR1, before)
     assert errors == []
-    assert count.deref() == sent > 10
+    assert sent > 10
+    if call is outside:
+        assert count.deref() == sent
+    else:
+        # One that ran inside goes with its attempt, if the next one, during the
+        # commit, makes that lose.
+        assert 10 < count.deref() <= sent
