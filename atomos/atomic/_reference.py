@@ -100,11 +100,12 @@ class AtomicReference(Cell[T]):
             >>> AtomicReference("a").get()
             'a'
         """
+        version = self._newest
+        if not seated and version.number:
+            return version.value
         try:
-            if not seated or seats[get_ident()].tx is None:
-                version = self._newest
-                if version.number:
-                    return version.value
+            if seats[get_ident()].tx is None and version.number:
+                return version.value
         except KeyError:
             pass
         return _solo.read(self)
