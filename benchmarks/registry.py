@@ -11,6 +11,7 @@ from benchmarks import (
     rows_snapshot,
     rows_threads,
     rows_transfer,
+    rows_waiting,
 )
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ WORKS: tuple[Work, ...] = (
     *rows_threads.WORKS,
     *rows_memory.WORKS,
     *rows_snapshot.WORKS,
+    *rows_waiting.WORKS,
 )
 
 

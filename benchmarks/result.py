@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from math import inf, isinf
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,8 @@ class Bound:
     every_round: bool = False
 
     def __str__(self) -> str:
+        if isinf(self.limit):
+            return "-"
         number = f"{self.limit:g}"
         words = self.unit.value.split(" ", 1)[1]
         side = "at most" if self.at_most else "at least"
@@ -66,6 +69,11 @@ def at_most(limit: float, unit: Unit = Unit.TIMES) -> Bound:
 def at_least(limit: float, unit: Unit = Unit.FASTER) -> Bound:
     """Return a lower bound."""
     return Bound(False, limit, unit)
+
+
+def no_bound(unit: Unit) -> Bound:
+    """Return a bound for what is measured to be known, and nothing more."""
+    return at_most(inf, unit)
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,7 @@ class Figure:
         """Return ``ok``, ``MISSED``, ``FAILED`` or ``-``."""
         if self.failed:
             return "FAILED"
-        if not self.values:
+        if not self.values or isinf(bound.limit):
             return "-"
         return "ok" if bound.holds(self.representative(bound)) else "MISSED"
 

@@ -14,7 +14,17 @@ import atomos
 from benchmarks import __main__ as program
 from benchmarks import peers, registry, table
 from benchmarks.measure import UNROLLED, Settings, per_call, ratios, take_turns
-from benchmarks.result import Bound, Figure, Row, Unit, Work, at_least, at_most, run
+from benchmarks.result import (
+    Bound,
+    Figure,
+    Row,
+    Unit,
+    Work,
+    at_least,
+    at_most,
+    no_bound,
+    run,
+)
 from benchmarks.threads import seconds_for
 
 TINY = Settings(rounds=1, scale=0.0002, use_peers=False)
@@ -26,6 +36,7 @@ ROWS = [
     *("memory-ref", "memory-atom", "memory-integer"),
     *("memory-version", "memory-version-deep"),
     "sum",
+    *("hand-over-1", "hand-over-4", "wake-up"),
 ]
 
 
@@ -132,6 +143,7 @@ def test_an_error_in_a_thread_is_raised():
         (Bound(True, 1, Unit.ATTEMPTS, every_round=True), [1, 1, 2], "MISSED"),
         (Bound(False, 1, Unit.TIMES, every_round=True), [0, 1, 1], "MISSED"),
         (at_most(2), [], "-"),
+        (no_bound(Unit.TIMES), [1], "-"),
     ],
 )
 def test_the_verdict_is_about_the_median_or_about_every_round(bound, values, verdict):
@@ -141,6 +153,7 @@ def test_the_verdict_is_about_the_median_or_about_every_round(bound, values, ver
 def test_a_bound_is_shown_in_words():
     assert str(at_most(1.6)) == "at most 1.6 x"
     assert str(at_least(80, Unit.PERCENT)) == "at least 80 %"
+    assert str(no_bound(Unit.TIMES)) == "-"
 
 
 ROW = Row("one", "One thing", at_most(2))
