@@ -33,6 +33,7 @@ from atomos.atomic import (
 from atomos.reference import ARef
 from atomos.stm import _fork as _fork  # registers what a fork needs
 from atomos.stm._dosync import atomically, dosync
+from atomos.stm._handle import current_transaction
 from atomos.stm._outside import outside
 from atomos.stm.ref import Ref
 
@@ -55,6 +56,7 @@ __all__ = [
     "LongAdder",
     "Ref",
     "atomically",
+    "current_transaction",
     "dosync",
     "outside",
 ]

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Self
 
 from atomos.errors import TransactionStateError
 from atomos.stm._callsite import check_enter, check_exit
-from atomos.stm._commit import commit
 from atomos.stm._footprint import Restart
 from atomos.stm._registry import my_record
 from atomos.stm._run import Options
-from atomos.stm._runner import notify
+from atomos.stm._runner import notify, rolled_back, take_journal
 from atomos.stm._scope import Scope
 from atomos.stm._transaction import Transaction
 
@@ -65,14 +64,18 @@ class PlainBlock(Scope):
         tx = self._running(kind)
         if tx is None:
             return
-        changes: list[Change] = []
+        if self._joined:
+            self._end(tx)
+            return
+        changes: list[Change] | None = None
         try:
-            if kind is None and not self._joined:
-                self._get_up(tx)
-                changes = commit(tx)
+            if kind is None:
+                changes = self._commit(tx)
         finally:
             self._end(tx)
-        notify(changes)
+            if changes is None:
+                rolled_back(tx)
+        notify(changes or [], take_journal(tx))
 
 
 class RetryBlock(Scope):
@@ -104,6 +107,7 @@ class RetryBlock(Scope):
             self._start(loop.tx, loop.options)
         except BaseException:
             loop.done = True
+            rolled_back(loop.tx)
             raise
         return self
 
@@ -127,23 +131,21 @@ class RetryBlock(Scope):
         if tx is None:
             loop.done = True
             return False
-        changes: list[Change] = []
+        changes: list[Change] | None = None
         again = False
         try:
             if kind is None or (tx.doomed is not None and not self._joined):
                 check_exit(frame, loop.site)
             if self._joined:
                 return False
-            if kind is None:
-                self._get_up(tx)
-                if tx.doomed is None:
-                    changes = commit(tx)
-                else:
-                    again = True
-            elif tx.doomed is None or not issubclass(kind, (Exception, Restart)):
-                return False
-            else:
+            if tx.doomed is None:
+                if kind is not None:
+                    return False
+                changes = self._commit(tx)
+            elif kind is None or issubclass(kind, (Exception, Restart)):
                 again = True
+            else:
+                return False
         except Restart:
             if tx.doomed is None:
                 raise
@@ -153,7 +155,10 @@ class RetryBlock(Scope):
             if not again:
                 loop.done = True
                 loop.latest = None  # they point at each other
-        notify(changes)
+                if changes is None and not self._joined:
+                    rolled_back(tx)
+        if changes is not None:
+            notify(changes, take_journal(tx))
         return True
 
 

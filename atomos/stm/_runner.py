@@ -17,7 +17,9 @@ from atomos.errors import IsolationError
 from atomos.stm._clock import ABORTED
 from atomos.stm._commit import commit
 from atomos.stm._footprint import Restart
+from atomos.stm._handle import run_before_commit
 from atomos.stm._inside import inside
+from atomos.stm._journal import AFTER_COMMIT, AFTER_ROLLBACK, run_hooks
 from atomos.stm._registry import MANY
 from atomos.stm._run import DEFAULT
 from atomos.stm._seat import new_seat, run_over, seated, seats
@@ -30,10 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from atomos.stm._commit import Change
+    from atomos.stm._journal import Journal
     from atomos.stm._run import Options
     from atomos.stm._seat import Seat
 
-__all__ = ["finish", "join", "notify", "transactional"]
+__all__ = ["finish", "join", "notify", "rolled_back", "take_journal", "transactional"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,6 +83,9 @@ def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[
                 value = (
                     fn(*args, **kwargs) if kwargs else fn(*args)  # type: ignore[call-arg] # kwargs is empty
                 )
+                journal = tx.journal
+                if journal is not None:
+                    run_before_commit(tx)
                 # From here on we are outside: a finalizer, a signal handler or a
                 # validator that runs while the commit is under way must not join it.
                 tx.running = False
@@ -95,6 +101,7 @@ def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[
                     and tx.deadline is None
                 ):
                     # All else is as `start` has left it.
+                    tx.journal = None
                     tx.attempts = 0
                     tx.updates = False
                     tx.read_only = False  # a part of it may still be open
@@ -115,9 +122,10 @@ def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[
                     seated.pop(seat, None)
                 finish(tx)
                 if tx.doomed is None or not isinstance(error, (Restart, Exception)):
+                    rolled_back(tx)
                     raise
-        if changes:
-            notify(changes)
+        if changes or journal is not None:
+            notify(changes, journal)
         return value
 
     return transaction
@@ -186,7 +194,24 @@ def join(tx: Transaction, options: Options, label: str) -> bool | str:
     return was_read_only
 
 
-def notify(changes: list[Change]) -> None:
-    """Tell each changed cell that has extras, after the commit."""
-    for cell, old, new in changes:
-        cell._committed(old, new)
+def notify(changes: list[Change], journal: Journal | None) -> None:
+    """Tell each changed cell that has extras, after the commit; then run hooks."""
+    try:
+        for cell, old, new in changes:
+            cell._committed(old, new)
+    finally:
+        if journal is not None:
+            run_hooks(journal, AFTER_COMMIT)
+
+
+def rolled_back(tx: Transaction) -> None:
+    """Run the hooks of a transaction that has ended for good without a commit."""
+    journal = take_journal(tx)
+    if journal is not None:
+        run_hooks(journal, AFTER_ROLLBACK)
+
+
+def take_journal(tx: Transaction) -> Journal | None:
+    """Return the journal of a transaction that has ended, which keeps it no longer."""
+    journal, tx.journal = tx.journal, None
+    return journal

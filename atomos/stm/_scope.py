@@ -15,9 +15,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from atomos.errors import TransactionStateError
+from atomos.stm._commit import commit
+from atomos.stm._handle import Handle, run_before_commit
 from atomos.stm._inside import inside
 from atomos.stm._registry import my_record
-from atomos.stm._runner import finish, join
+from atomos.stm._runner import finish, join, rolled_back
 from atomos.stm._seat import Seat, current, get_up, sit_in_block
 from atomos.stm._transaction import Transaction
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from atomos.stm._commit import Change
     from atomos.stm._run import Options
 
 __all__ = ["Scope"]
@@ -39,15 +42,12 @@ class _ExitLookup:
         return block._make_lifeline()
 
 
-class Scope:
+class Scope(Handle):
     """One ``with`` statement around a transaction, or around a part of one.
 
     Attributes:
         _tx: Its transaction, or the outer one that it has joined; None before
             it is entered.
-        _number: The number of the attempt.
-        _view: The view of that attempt, which tells it from all others: `_tx` may
-            be run again, and also for another function.
         _joined: `_tx` belongs to an outer call.
         _was_read_only: What `join` said.
         _what: What messages call it if it was given no name.
@@ -62,11 +62,8 @@ class Scope:
         "_before",
         "_joined",
         "_lifeline",
-        "_number",
         "_open",
         "_seat",
-        "_tx",
-        "_view",
         "_was_read_only",
     )
 
@@ -85,25 +82,6 @@ class Scope:
 
     if not TYPE_CHECKING:
         __exit__ = _ExitLookup()
-
-    @property
-    def attempt(self) -> int:
-        """The number of this attempt, from 1 on.
-
-        Raises:
-            TransactionStateError: The block is not running.
-
-        Example:
-            >>> from atomos import dosync
-            >>> for tx in dosync():
-            ...     with tx:
-            ...         print(tx.attempt)
-            1
-        """
-        if not self._open or self._tx is None:
-            msg = "tx was used outside of its block: use it inside of `with` only"
-            raise TransactionStateError(msg)
-        return self._number
 
     def _refuse_if_used(self) -> None:
         """Raise `TransactionStateError` if it has been entered."""
@@ -157,7 +135,10 @@ class Scope:
         """Give up: the ``with`` statement is gone and has not left in full."""
         tx = self._tx
         if self._open and tx is not None:
+            over = tx.running and not self._joined
             self._end(tx)
+            if over:
+                rolled_back(tx)
 
     def _get_up(self, tx: Transaction) -> None:
         """Be outside from now on: the block has ended."""
@@ -165,6 +146,13 @@ class Scope:
         seat = self._seat
         if seat is not None:
             get_up(seat, self._before)
+
+    def _commit(self, tx: Transaction) -> list[Change]:
+        """Commit what this block has begun, and be outside of it before."""
+        if tx.journal is not None:
+            run_before_commit(tx)
+        self._get_up(tx)
+        return commit(tx)
 
     def _end(self, tx: Transaction) -> None:
         """End what this block has begun; again if cut short."""

@@ -48,6 +48,7 @@ from atomos.stm._turn import FREE
 
 if TYPE_CHECKING:
     from atomos.stm._commute import Call
+    from atomos.stm._journal import Journal
     from atomos.stm._registry import ThreadRecord
     from atomos.stm._run import Options
 
@@ -73,12 +74,14 @@ class Transaction(Run):
         view: cell -> version that this attempt sees, in order of first touch.
         writes: Cells whose version in `view` is this attempt's own, each once.
         ensured: Cells named by `ensure` under snapshot isolation; None if none.
+        journal: What only some attempts have; None until it is needed.
     """
 
     __slots__ = (
         "ensured",
         "fresh",
         "holding",
+        "journal",
         "point",
         "read_only",
         "stale",
@@ -94,6 +97,7 @@ class Transaction(Run):
     view: dict[Cell[Any], Version[Any]]
     writes: list[Cell[Any]]
     ensured: set[Cell[Any]] | None
+    journal: Journal | None
 
     def start(
         self, options: Options, label: str, thread: ThreadRecord, rerunnable: bool
@@ -105,7 +109,7 @@ class Transaction(Run):
         self.ident = thread.ident
         self.rerunnable = rerunnable
         self.attempts = 0
-        self.deadline = self.status = self.doomed = self.stale = None
+        self.deadline = self.status = self.doomed = self.stale = self.journal = None
         self.serializable = True
         self.updates = self.read_only = False
         self.view = {}
@@ -133,6 +137,7 @@ class Transaction(Run):
             self.writes = []
             self.read_only = self.options.read_only
             self.refuse_if_over()
+            self.journal = None  # only now: if it is over, its hooks run
         self.attempts += 1
         imported = self.thread.modules if FREE else modules
         self.task = current_task() if "asyncio.tasks" in imported else None

@@ -10,8 +10,9 @@ from typing import Protocol, assert_type
 
 import pytest
 
-from atomos import Ref, atomically, dosync, outside
+from atomos import Ref, atomically, current_transaction, dosync, outside
 from atomos.errors import AtomosError, TransactionAborted, TransactionTimeout
+from atomos.stm._handle import Handle
 
 total = Ref(0)
 
@@ -218,3 +219,20 @@ def test_errors() -> None:
     assert caught(late) == (3, "late")
     timeout: TimeoutError = late
     assert timeout.args == ("late",)
+
+
+def test_hooks() -> None:
+    def hook() -> int:
+        return 1
+
+    handle = current_transaction()
+    assert_type(handle, Handle | None)
+    with dosync() as tx:
+        inner = current_transaction()
+        assert inner is not None
+        assert_type(inner.attempt, int)
+        tx.before_commit(hook)
+        inner.after_commit(lambda: None)
+        tx.after_rollback(hook)
+        with pytest.raises(TypeError):
+            tx.after_commit("hook")  # type: ignore[arg-type] # no function
