@@ -5,6 +5,6 @@ from those before it::
 
     _arguments _fitness _turn _registry _clock _snapshots _status _owner _seat
     _cell _history _hold _queue _commute _run _footprint _journal _transaction
-    _inside _handle _publish _commit _runner _solo _scope _flow _callsite _block
-    _dosync _outside _fork, then `ref`, which builds on `ARef`
+    _inside _part _handle _publish _commit _runner _solo _scope _flow _callsite
+    _block _dosync _outside _fork, then `ref`, which builds on `ARef`
 """

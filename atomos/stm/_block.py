@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 from atomos.errors import TransactionStateError
 from atomos.stm._callsite import check_enter, check_exit
 from atomos.stm._footprint import Restart
+from atomos.stm._part import end_part
 from atomos.stm._registry import my_record
 from atomos.stm._run import Options
 from atomos.stm._runner import notify, rolled_back, take_journal
@@ -64,7 +65,9 @@ class PlainBlock(Scope):
         tx = self._running(kind)
         if tx is None:
             return
-        if self._joined:
+        if self._part is not None:
+            if kind is None:
+                end_part(self._part)
             self._end(tx)
             return
         changes: list[Change] | None = None
@@ -134,9 +137,11 @@ class RetryBlock(Scope):
         changes: list[Change] | None = None
         again = False
         try:
-            if kind is None or (tx.doomed is not None and not self._joined):
+            if kind is None or (tx.doomed is not None and self._part is None):
                 check_exit(frame, loop.site)
-            if self._joined:
+            if self._part is not None:
+                if kind is None:
+                    end_part(self._part)
                 return False
             if tx.doomed is None:
                 if kind is not None:
@@ -155,7 +160,7 @@ class RetryBlock(Scope):
             if not again:
                 loop.done = True
                 loop.latest = None  # they point at each other
-                if changes is None and not self._joined:
+                if changes is None and self._part is None:
                     rolled_back(tx)
         if changes is not None:
             notify(changes, take_journal(tx))

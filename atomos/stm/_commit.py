@@ -70,6 +70,7 @@ def commit(tx: Transaction) -> list[Change]:
         Restart: The attempt is lost; nothing was written.
         ValidationError: A validator refused a value; nothing was written.
         TransactionTimeout: Its deadline passed while it waited.
+        TransactionStateError: It cannot be run again, and a part of it was half undone.
         WouldDeadlockError: The calling thread itself holds what is needed.
         BaseException: What a commute's function raised; nothing was written.
 
@@ -77,6 +78,9 @@ def commit(tx: Transaction) -> list[Change]:
     for the commit point.
     """
     if tx.doomed is not None:
+        if not tx.rerunnable:
+            msg = f"{tx.label} cannot commit: {tx.doomed}"
+            raise TransactionStateError(msg)
         raise Restart(tx.doomed)  # its body has swallowed the signal
     if not tx.fresh:
         close_snapshot(tx, tx.thread)  # what this displaces is not kept for itself

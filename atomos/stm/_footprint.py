@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from atomos.stm._cell import Cell, Version
     from atomos.stm._commute import Call
 
-__all__ = ["COMMUTED", "Lost", "Restart", "Write"]
+__all__ = ["COMMUTED", "CUT_SHORT", "Lost", "Restart", "Write"]
 
 
 class Restart(BaseException):
@@ -27,6 +27,8 @@ class Lost:
     HISTORY = "the version of {} that this snapshot needs was dropped by max_history"
 
 
+#: Why an attempt cannot commit of which only a half of a part was undone.
+CUT_SHORT = "an exception from outside came in while a part of it was being undone"
 #: The number of a version that stands for commutes: its value is their list.
 COMMUTED = -2
 

@@ -12,12 +12,8 @@ from atomos.errors import TransactionStateError
 from atomos.stm._fitness import refuse_uncallable
 from atomos.stm._footprint import Restart
 from atomos.stm._inside import inside
-from atomos.stm._journal import (
-    AFTER_COMMIT,
-    AFTER_ROLLBACK,
-    BEFORE_COMMIT,
-    Journal,
-)
+from atomos.stm._journal import AFTER_COMMIT, AFTER_ROLLBACK, BEFORE_COMMIT
+from atomos.stm._part import journal_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,10 +145,7 @@ class Handle:
         tx = self._tx
         if tx is None or tx.view is not self._view or inside() is not tx:
             raise self._over(f"{when}()")
-        journal = tx.journal
-        if journal is None:
-            journal = tx.journal = Journal()
-        journal.hooks.append((when, fn))
+        journal_of(tx).hooks.append((when, fn))
 
     def _over(self, used: str) -> TransactionStateError:
         msg = (

@@ -20,6 +20,7 @@ from atomos.stm._footprint import Restart
 from atomos.stm._handle import run_before_commit
 from atomos.stm._inside import inside
 from atomos.stm._journal import AFTER_COMMIT, AFTER_ROLLBACK, run_hooks
+from atomos.stm._part import run_part
 from atomos.stm._registry import MANY
 from atomos.stm._run import DEFAULT
 from atomos.stm._seat import new_seat, run_over, seated, seats
@@ -139,10 +140,10 @@ def run_inside(
     args: Any,
     kwargs: Any,
 ) -> R:
-    """Run `fn` as a part of the running transaction `outer`."""
+    """Run `fn` as a part of the running transaction `outer`, undone if it raises."""
     was_read_only = join(outer, options, label)
     try:
-        return fn(*args, **kwargs)
+        return run_part(outer, fn, *args, **kwargs)
     finally:
         outer.read_only = was_read_only
 

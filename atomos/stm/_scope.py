@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from atomos.errors import TransactionStateError
 from atomos.stm._commit import commit
+from atomos.stm._footprint import CUT_SHORT
 from atomos.stm._handle import Handle, run_before_commit
 from atomos.stm._inside import inside
+from atomos.stm._part import begin_part, undo_part
 from atomos.stm._registry import my_record
 from atomos.stm._runner import finish, join, rolled_back
 from atomos.stm._seat import Seat, current, get_up, sit_in_block
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from atomos.stm._commit import Change
+    from atomos.stm._journal import Part
     from atomos.stm._run import Options
 
 __all__ = ["Scope"]
@@ -48,7 +51,7 @@ class Scope(Handle):
     Attributes:
         _tx: Its transaction, or the outer one that it has joined; None before
             it is entered.
-        _joined: `_tx` belongs to an outer call.
+        _part: If `_tx` belongs to an outer call, the part of it that this block is.
         _was_read_only: What `join` said.
         _what: What messages call it if it was given no name.
         _seat: Where its transaction is found; None before it is entered.
@@ -60,9 +63,9 @@ class Scope(Handle):
     __slots__ = (
         "__weakref__",
         "_before",
-        "_joined",
         "_lifeline",
         "_open",
+        "_part",
         "_seat",
         "_was_read_only",
     )
@@ -71,7 +74,7 @@ class Scope(Handle):
 
     def __init__(self) -> None:
         self._tx: Transaction | None = None
-        self._joined = False
+        self._part: Part | None = None
         self._was_read_only: bool | str = False
         self._before: Seat | None = None
         self._seat: Seat | None = None
@@ -103,7 +106,7 @@ class Scope(Handle):
         if outer is not None:
             label = options.name or self._what
             self._was_read_only = join(outer, options, label)
-            self._joined = True
+            self._part = begin_part(outer)
             tx = self._tx = outer
         else:
             self._before = current.get()
@@ -135,7 +138,7 @@ class Scope(Handle):
         """Give up: the ``with`` statement is gone and has not left in full."""
         tx = self._tx
         if self._open and tx is not None:
-            over = tx.running and not self._joined
+            over = tx.running and self._part is None
             self._end(tx)
             if over:
                 rolled_back(tx)
@@ -156,9 +159,13 @@ class Scope(Handle):
 
     def _end(self, tx: Transaction) -> None:
         """End what this block has begun; again if cut short."""
-        if self._joined:
+        part = self._part
+        if part is not None:
             if tx.view is self._view:
                 tx.read_only = self._was_read_only
+                if part.open and tx.running and not tx.doomed:
+                    tx.doomed = CUT_SHORT
+                    undo_part(tx, part)
         else:
             self._get_up(tx)
             finish(tx)
@@ -191,8 +198,8 @@ class Scope(Handle):
         tx = self._tx
         if tx is None or not self._open:
             msg = "a transaction block was left that is not running: nothing to commit"
-        elif self._joined:
-            if tx.running and tx.view is self._view:
+        elif self._part is not None:
+            if tx.running and tx.view is self._view and self._part.open:
                 return tx
             self._open, self._view = False, None
             msg = (

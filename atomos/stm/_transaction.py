@@ -36,7 +36,7 @@ from atomos.errors import HistoryLostError, ReadOnlyError
 from atomos.stm._cell import Cell, Version, latest
 from atomos.stm._clock import read_point
 from atomos.stm._commute import compute
-from atomos.stm._footprint import COMMUTED, Lost, Restart
+from atomos.stm._footprint import COMMUTED, CUT_SHORT, Lost, Restart
 from atomos.stm._history import read_old
 from atomos.stm._hold import hold
 from atomos.stm._owner import current_task, modules
@@ -221,11 +221,12 @@ class Transaction(Run):
             self.refuse_if_read_only(cell)
         seen: Version[T] | None = self.view.get(cell)
         if seen is not None:
-            if seen.number == 0:
+            if seen.number <= 0:
+                if seen.number == COMMUTED:
+                    seen = self._compute_now(cell, seen)
+                if self.journal is not None:
+                    self.journal.keep(cell, seen)
                 seen.value = value
-                return
-            if seen.number == COMMUTED:
-                self._compute_now(cell, seen).value = value
                 return
         elif self.holding:
             seen = self.view[cell] = self._look(cell)
@@ -287,6 +288,8 @@ class Transaction(Run):
         self.refuse_if_read_only(cell)
         seen = self.view.get(cell)
         if seen is not None and seen.number == COMMUTED:
+            if self.journal is not None:
+                self.journal.keep(cell, seen)
             seen.value.append(call)
         elif self.holding or (
             seen is not None
@@ -311,8 +314,16 @@ class Transaction(Run):
         """Make a commuted ref an ordinary read and write."""
         seen: Version[T] = commutes.older or self._look(cell)
         new: Version[T] = Version()
-        new.value = compute(seen.value, commutes.value)
         new.number = 0
         new.older = seen
+        if self.journal is None:
+            new.value = compute(seen.value, commutes.value)
+            self.view[cell] = new
+            return new
+        new.value, kept = self.journal.compute(cell, seen.value, commutes.value)
+        doomed, self.doomed = self.doomed, CUT_SHORT  # until all of it is stored
+        for part, before in kept:
+            part.kept[cell] = new, before, -1
         self.view[cell] = new
+        self.doomed = doomed
         return new

@@ -1,0 +1,114 @@
+"""Waiting for what a transaction has read: `retry`, and `check`, which is made of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+from atomos.errors import NoTransactionError, RetryError
+from atomos.stm._footprint import Restart, Retry
+from atomos.stm._inside import inside
+
+if TYPE_CHECKING:
+    from atomos.stm._transaction import Transaction
+
+__all__ = ["check", "retry"]
+
+#: Why an attempt that waits cannot commit.
+WAITS = "retry()"
+
+
+def retry() -> NoReturn:
+    """Give this attempt up, sleep until something it has read changes, run again.
+
+    What the attempt has written is undone, and what it holds is let go before it
+    sleeps. A sleeping thread uses no processor. `timeout` bounds the sleep; Ctrl-C
+    ends it. Having waited does not count as a lost attempt.
+
+    Inside of `or_else` the next alternative runs instead.
+
+    Raises:
+        RetryError: Nothing was read, so nothing could end the sleep; or it is a
+            plain block, which cannot be run again.
+        NoTransactionError: No transaction is running.
+
+    Cost: O(what was read).
+
+    Source: Harris, Marlow, Peyton Jones and Herlihy, "Composable memory
+        transactions", 2005.
+
+    Example:
+        >>> from atomos import Ref, dosync, retry
+        >>> from atomos.errors import TransactionTimeout
+        >>> mail = Ref(())
+        >>> @dosync(timeout=0.01)
+        ... def read_mail():
+        ...     if not mail.deref():
+        ...         retry()
+        ...     return mail.deref()[0]
+        >>> try:
+        ...     read_mail()
+        ... except TransactionTimeout:
+        ...     print("no mail")
+        no mail
+    """
+    tx = inside()
+    if tx is None:
+        msg = (
+            "retry() or check() was called outside a transaction: put it into a "
+            "function with @dosync, or use wait_for()"
+        )
+        raise NoTransactionError(msg)
+    if tx.doomed is not None:
+        raise Restart(tx.doomed)
+    awaited = tx.reads()
+    if not awaited:
+        msg = (
+            f"retry() or check() was called in {tx.label} before it has read anything, "
+            "so nothing could wake it: read what it waits for first"
+        )
+        raise RetryError(msg)
+    if not (tx.rerunnable or _in_alternative(tx)):
+        msg = (
+            f"retry() or check() was called in {tx.label}, which cannot be run again: "
+            "use @dosync, or `for tx in dosync()`"
+        )
+        raise RetryError(msg)
+    tx.awaited = awaited
+    tx.doomed = WAITS
+    raise Retry(WAITS)
+
+
+def _in_alternative(tx: Transaction) -> bool:
+    """Whether an `or_else` will take what `retry` raises."""
+    part = None if tx.journal is None else tx.journal.part
+    while part is not None:
+        if part.choice:
+            return True
+        part = part.outer
+    return False
+
+
+def check(condition: object) -> None:
+    """Go on if `condition` is true, else `retry`.
+
+    Args:
+        condition: Anything; its truth counts.
+
+    Raises:
+        RetryError: As `retry`.
+        NoTransactionError: It is false, and no transaction is running.
+
+    Cost: one test if it is true.
+
+    Example:
+        >>> from atomos import Ref, check, dosync
+        >>> seats = Ref(2)
+        >>> @dosync
+        ... def take_seat():
+        ...     check(seats.deref() > 0)
+        ...     return seats.alter(lambda n: n - 1)
+        >>> take_seat()
+        1
+    """
+    if not condition:
+        retry()
