@@ -34,7 +34,9 @@ from atomos.reference import ARef
 from atomos.stm import _fork as _fork  # registers what a fork needs
 from atomos.stm._dosync import atomically, dosync
 from atomos.stm._handle import current_transaction
+from atomos.stm._or_else import or_else
 from atomos.stm._outside import outside
+from atomos.stm._retry import check, retry
 from atomos.stm.ref import Ref
 
 __version__ = "1.0.0.dev0"
@@ -56,7 +58,10 @@ __all__ = [
     "LongAdder",
     "Ref",
     "atomically",
+    "check",
     "current_transaction",
     "dosync",
+    "or_else",
     "outside",
+    "retry",
 ]

@@ -164,6 +164,7 @@ class Atom(ARef[T]):
                             self._newest is old
                             and self._extras is None  # type: ignore[redundant-expr] # `fn` may set it
                             and self._holder is None
+                            and self._sleepers is None
                             and seen >= c.fresh
                             and not c.observed
                             and old.older is None

@@ -59,6 +59,14 @@ class CommuteError(AtomosError, RuntimeError):
     """A function given to `commute` touched a ref, an atom or an atomic."""
 
 
+class RetryError(AtomosError, RuntimeError):
+    """`retry` or `check` was called where it could not wait.
+
+    Nothing had been read, or the transaction is a plain block, which cannot be run
+    again.
+    """
+
+
 class TransactionStateError(AtomosError, RuntimeError):
     """A transaction block was used in a way that it cannot be used in.
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from atomos._extras import Extras, ask, guard
 from atomos.stm._arguments import shown
-from atomos.stm._cell import Cell, latest
+from atomos.stm._cell import latest
 from atomos.stm._fitness import refuse_uncallable
+from atomos.stm._wait_for import WaitedFor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -24,7 +25,7 @@ X = TypeVar("X")
 _logger = logging.getLogger("atomos")
 
 
-class ARef(Cell[T]):
+class ARef(WaitedFor[T]):
     """Base of `Ref` and `Atom`: a reference that can be watched.
 
     Subclasses that only want watches call ``super().__init__()`` and

@@ -18,6 +18,7 @@ from atomos.stm._fitness import refuse_uncallable
 from atomos.stm._inside import inside
 from atomos.stm._publish import publish
 from atomos.stm._seat import seated
+from atomos.stm._wait_for import WaitedFor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,7 @@ def _merge(cell: Cell[T], fn: Callable[[T, T], T], x: T) -> None:
     _solo.update(cell, fn, (x,), {})
 
 
-class LongAdder(Cell[int]):
+class LongAdder(WaitedFor[int]):
     """A sum that many transactions add to without making each other run again.
 
     Outside a transaction `add` is as `AtomicInteger.add_and_get`, and no
@@ -178,7 +179,7 @@ class LongAdder(Cell[int]):
         return _solo.exchange(self, 0)
 
 
-class LongAccumulator(Cell[T], Generic[T]):
+class LongAccumulator(WaitedFor[T], Generic[T]):
     """A value that many transactions merge into, such as a maximum.
 
     As `LongAdder`, with a function of your own. Since Python has no least int,

@@ -120,6 +120,23 @@ class AtomicReferenceArray(Generic[T]):
         """
         return self._at(index).get()
 
+    def wait_for(
+        self,
+        index: int,
+        predicate: Callable[[T], object],
+        timeout: float | None = None,
+    ) -> T:
+        """Wait until the element satisfies a predicate; return it.
+
+        As `AtomicReference.wait_for`.
+
+        Example:
+            >>> from atomos.atomic import AtomicReferenceArray
+            >>> AtomicReferenceArray("ab").wait_for(1, str.isalpha)
+            'b'
+        """
+        return self._at(index).wait_for(predicate, timeout)
+
     def set(self, index: int, value: T) -> T:
         """Set the element, and return `value` (Java returns nothing).
 

@@ -108,6 +108,7 @@ class AtomicNumber(AtomicReference[N]):
                 if (
                     self._newest is old
                     and self._holder is None
+                    and self._sleepers is None
                     and seen >= c.fresh
                     and not c.observed
                     and old.older is None

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from atomos.stm import _solo
 from atomos.stm._arguments import shown
-from atomos.stm._cell import Cell, latest
+from atomos.stm._cell import latest
+from atomos.stm._wait_for import WaitedFor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ def same_reference(found: tuple[Any, Any], expected: object) -> bool:
     return found[0] is expected
 
 
-class Pair(Cell[tuple[T, L]], Generic[T, L]):
+class Pair(WaitedFor[tuple[T, L]], Generic[T, L]):
     """A reference and a label, in one cell as a tuple."""
 
     __slots__ = ()

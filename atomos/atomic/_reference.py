@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar, overload
 
 from atomos.stm import _solo
 from atomos.stm._arguments import shown
-from atomos.stm._cell import Cell, latest
+from atomos.stm._cell import latest
 from atomos.stm._fitness import refuse_uncallable
 from atomos.stm._seat import seated, seats
+from atomos.stm._wait_for import WaitedFor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,7 @@ T = TypeVar("T")
 X = TypeVar("X")
 
 
-class AtomicReference(Cell[T]):
+class AtomicReference(WaitedFor[T]):
     """A value of any type that any thread may read and replace.
 
     Source: java.util.concurrent.atomic.AtomicReference

@@ -4,7 +4,8 @@ Modules with a leading underscore are private. Imports go one way, each module
 from those before it::
 
     _arguments _fitness _turn _registry _clock _snapshots _status _owner _seat
-    _cell _history _hold _queue _commute _run _footprint _journal _transaction
-    _inside _part _handle _publish _commit _runner _solo _scope _flow _callsite
-    _block _dosync _outside _fork, then `ref`, which builds on `ARef`
+    _cell _history _hold _queue _commute _run _footprint _journal _wait
+    _transaction _inside _part _handle _publish _commit _runner _solo _scope _flow
+    _callsite _block _dosync _outside _retry _or_else _wait_for _fork, then `ref`,
+    which builds on `ARef`
 """

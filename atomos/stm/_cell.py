@@ -71,6 +71,8 @@ class Cell(Generic[T]):
             one holds nothing. Written only by who has the clock's turn.
         _kept_for: The open points for which the old versions were trimmed last;
             None if not known. A hint, written by whoever trims.
+        _sleepers: Who sleeps until it changes (see `_wait`); None while nobody does.
+            Replaced with the clock's turn.
         _extras: What only some cells have (name, validator, watches ...); None
             until first needed. The engine looks only whether it is there.
     """
@@ -81,11 +83,13 @@ class Cell(Generic[T]):
         "_holder",
         "_kept_for",
         "_newest",
+        "_sleepers",
     )
 
     _newest: Version[T]
     _holder: Status | None
     _kept_for: Sequence[int] | None
+    _sleepers: dict[Any, None] | None
     _extras: Any
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -110,7 +114,7 @@ class Cell(Generic[T]):
         version.older = None
         self._newest = version
         self._holder = None
-        self._kept_for = None
+        self._kept_for = self._sleepers = None
         self._extras = None
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:

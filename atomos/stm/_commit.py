@@ -44,6 +44,7 @@ from atomos.stm._publish import publish_one, publish_two
 from atomos.stm._queue import turn
 from atomos.stm._snapshots import close_snapshot, open_points
 from atomos.stm._status import abort, settle_waiters, undecided, wait_for
+from atomos.stm._wait import wake
 
 if TYPE_CHECKING:
     from atomos.stm._status import Status
@@ -281,6 +282,8 @@ def _settle(tx: Transaction, entries: list[Write], number: int) -> list[Change]:
         new.owner = None
         if cell._extras is not None:
             changes.append((cell, base.value, new.value))
+        if cell._sleepers is not None:
+            wake(cell)
         if points or base.older is not None:
             trim(cell, new, points)
         else:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from atomos.stm._cell import Cell, Version
     from atomos.stm._commute import Call
 
-__all__ = ["COMMUTED", "CUT_SHORT", "Lost", "Restart", "Write"]
+__all__ = ["COMMUTED", "CUT_SHORT", "Lost", "Restart", "Retry", "Write"]
 
 
 class Restart(BaseException):
@@ -17,6 +17,10 @@ class Restart(BaseException):
     Derived from `BaseException` so that ``except Exception`` in a body does
     not keep it; if a body swallows it all the same, the attempt stays doomed.
     """
+
+
+class Retry(Restart):
+    """Run again when something has changed that this attempt has read."""
 
 
 class Lost:

@@ -20,6 +20,7 @@ from atomos.stm._registry import my_record
 from atomos.stm._snapshots import open_points
 from atomos.stm._status import NOBODY
 from atomos.stm._turn import FREE, clock, release, turns
+from atomos.stm._wait import wake, wake_all
 
 if TYPE_CHECKING:
     from atomos.stm._transaction import Transaction
@@ -42,36 +43,48 @@ def publish(cell: Cell[T], old: Version[T], value: T) -> bool:
     new.older = old
     c = clock
     steps = c.steps
-    while True:
-        for number in steps:
-            if number != c.done + 1:
-                c.skipped[number] = None
-                break
-            try:
-                if cell._newest is not old:
-                    return False
-                holder = cell._holder
-                if holder is not None:
-                    if holder.number == 0:
+    try:
+        while True:
+            for number in steps:
+                if number != c.done + 1:
+                    c.skipped[number] = None
+                    break
+                try:
+                    if cell._newest is not old:
                         return False
-                    cell._holder = None
-                if c.observed:
-                    c.observed = False
-                    c.fresh = number  # before `now`: see `_clock`
-                c.now = number
-                new.number = number
-                if not (c.observed or old.number < c.fresh or old.older is not None):
-                    new.older = None  # no snapshot was opened since: nobody needs it
+                    holder = cell._holder
+                    if holder is not None:
+                        if holder.number == 0:
+                            return False
+                        cell._holder = None
+                    if c.observed:
+                        c.observed = False
+                        c.fresh = number  # before `now`: see `_clock`
+                    c.now = number
+                    new.number = number
+                    if not (
+                        c.observed
+                        or old.number < c.fresh
+                        or old.older is not None
+                        or cell._sleepers is not None
+                    ):
+                        # No snapshot was opened since: nobody needs the old one.
+                        new.older = None
+                        cell._newest = new  # the commit point
+                        return True
                     cell._newest = new  # the commit point
-                    return True
-                cell._newest = new  # the commit point
-            finally:
-                c.done = number
-                if FREE:
-                    release()
-            trim(cell, new, open_points(my_record()))
-            return True
-        steps = turns  # no number was ready, or it was somebody else's turn: wait
+                finally:
+                    c.done = number
+                    if FREE:
+                        release()
+                if cell._sleepers is not None:
+                    wake(cell)
+                trim(cell, new, open_points(my_record()))
+                return True
+            steps = turns  # no number was ready, or it was somebody else's turn: wait
+    except BaseException:
+        wake(cell)  # an exception from outside, perhaps between commit and waking
+        raise
 
 
 def publish_one(tx: Transaction) -> bool:
@@ -111,6 +124,8 @@ def publish_one(tx: Transaction) -> bool:
             c.done = number
             if FREE:
                 thread.release()
+        if cell._sleepers is not None:
+            wake(cell)
         points = open_points(thread)
         if points or base.older is not None:
             trim(cell, new, points)
@@ -165,6 +180,8 @@ def publish_two(tx: Transaction) -> bool:
                 thread.release()
         also.number = number
         also.owner = None
+        if cell._sleepers is not None or other._sleepers is not None:
+            wake_all(tx.writes)
         points = open_points(thread)
         if points or base.older is not None:
             trim(cell, new, points)

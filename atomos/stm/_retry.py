@@ -1,4 +1,4 @@
-"""Waiting for what a transaction has read: `retry`, and `check`, which is made of it."""
+"""Waiting for what a transaction has read: `retry`, and `check`, made of it."""
 
 from __future__ import annotations
 

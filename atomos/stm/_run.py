@@ -102,6 +102,7 @@ class Run(Owner):
         doomed: Why the attempt cannot commit any more; None while it can.
         updates: An attempt has written. Never reset.
         attempts: Attempts begun so far. Never decreases.
+        waits: How many of them have called `retry`, and waited: they lost nothing.
         lost_to: What the last one was lost to, in words; None if none was.
     """
 
@@ -117,6 +118,7 @@ class Run(Owner):
         "status",
         "thread",
         "updates",
+        "waits",
     )
 
     options: Options
@@ -129,6 +131,7 @@ class Run(Owner):
     doomed: str | None
     updates: bool
     attempts: int
+    waits: int
     lost_to: str | None
 
     def expect_no_later_than(self, timeout: float) -> None:
@@ -148,14 +151,15 @@ class Run(Owner):
         if self.deadline is not None and monotonic() >= self.deadline:
             raise self.timed_out(self.lost_to)
         limit = self.options.max_attempts
-        if limit is not None and self.attempts >= limit:
+        lost = self.attempts - self.waits
+        if limit is not None and lost >= limit:
             msg = (
-                f"{self.label} lost {self.attempts} attempts, as many as max_attempts "
+                f"{self.label} lost {lost} attempts, as many as max_attempts "
                 f"allows; lost to: {self.lost_to}. Raise max_attempts, or make the "
                 "transaction shorter"
             )
             raise TransactionAborted(msg, self.attempts, self.lost_to)
-        if self.options.read_only and self.attempts >= HISTORY_ATTEMPTS:
+        if self.options.read_only and lost >= HISTORY_ATTEMPTS:
             msg = (
                 f"{self.label} ran {self.attempts} times, and each time "
                 f"{self.lost_to}: raise max_history of that ref"

@@ -28,6 +28,7 @@ from atomos.stm._snapshots import close_snapshot
 from atomos.stm._status import settle_waiters
 from atomos.stm._transaction import Transaction
 from atomos.stm._turn import FREE
+from atomos.stm._wait import wake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,6 +165,12 @@ def finish(tx: Transaction) -> None:
         settle_waiters(status)
     if thread.snapshots:
         close_snapshot(tx, thread)
+    for cell in tx.writes:
+        # It may have been cut short between its commit and the waking.
+        if cell._sleepers is not None and (
+            tx.view[cell].number > 0 or (status is not None and status.number > 0)
+        ):
+            wake(cell)
 
 
 def join(tx: Transaction, options: Options, label: str) -> bool | str:

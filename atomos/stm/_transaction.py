@@ -45,12 +45,14 @@ from atomos.stm._run import DEFAULT, Run
 from atomos.stm._snapshots import open_snapshot
 from atomos.stm._status import undecided
 from atomos.stm._turn import FREE
+from atomos.stm._wait import sleep
 
 if TYPE_CHECKING:
     from atomos.stm._commute import Call
     from atomos.stm._journal import Journal
     from atomos.stm._registry import ThreadRecord
     from atomos.stm._run import Options
+    from atomos.stm._wait import Awaited
 
 __all__ = ["ESCALATE_AFTER", "Transaction"]
 
@@ -70,6 +72,7 @@ class Transaction(Run):
             nested call that is runs, what messages call that.
         fresh: In update or holding mode: it keeps no old versions.
         holding: In holding mode.
+        awaited: What it has read when it called `retry`; None if it has not.
         stale: The first cell that was read from its history, if any.
         view: cell -> version that this attempt sees, in order of first touch.
         writes: Cells whose version in `view` is this attempt's own, each once.
@@ -78,6 +81,7 @@ class Transaction(Run):
     """
 
     __slots__ = (
+        "awaited",
         "ensured",
         "fresh",
         "holding",
@@ -93,6 +97,7 @@ class Transaction(Run):
     read_only: bool | str
     fresh: bool
     holding: bool
+    awaited: Awaited | None
     stale: Cell[Any] | None
     view: dict[Cell[Any], Version[Any]]
     writes: list[Cell[Any]]
@@ -108,10 +113,11 @@ class Transaction(Run):
         self.thread = thread
         self.ident = thread.ident
         self.rerunnable = rerunnable
-        self.attempts = 0
+        self.attempts = self.waits = 0
         self.deadline = self.status = self.doomed = self.stale = self.journal = None
         self.serializable = True
         self.updates = self.read_only = False
+        self.awaited = None
         self.view = {}
         self.writes = []
         if options is not DEFAULT:
@@ -136,13 +142,18 @@ class Transaction(Run):
             self.view = {}
             self.writes = []
             self.read_only = self.options.read_only
+            if self.awaited is not None:
+                awaited, self.awaited = self.awaited, None
+                self.waits += 1
+                sleep(self, awaited)
             self.refuse_if_over()
             self.journal = None  # only now: if it is over, its hooks run
         self.attempts += 1
         imported = self.thread.modules if FREE else modules
         self.task = current_task() if "asyncio.tasks" in imported else None
         self.running = True
-        if (self.rerunnable and self.attempts <= ESCALATE_AFTER) or self.read_only:
+        lost = self.attempts - self.waits
+        if (self.rerunnable and lost <= ESCALATE_AFTER) or self.read_only:
             self.holding = False
             if self.updates and self.serializable and not self.read_only:
                 self.fresh = True
@@ -207,6 +218,15 @@ class Transaction(Run):
             if seen is not None and latest(cell) is not seen:
                 raise self.lose(Lost.STALE, cell)
         self.point = point
+
+    def reads(self) -> Awaited:
+        """Return the cells that were read, each with the version seen."""
+        found: Awaited = []
+        for cell, version in list(self.view.items()):
+            seen = version if version.number > 0 else version.older
+            if seen is not None:
+                found.append((cell, seen))
+        return found
 
     def lose(self, cause: str, cell: Cell[Any]) -> Restart:
         """Doom this attempt and return the signal to raise."""
