@@ -8,6 +8,10 @@ control signals are not here, since no user code should see them.
 from __future__ import annotations
 
 __all__ = [
+    "AgentFailedError",
+    "AgentNotFailedError",
+    "AgentShutdownError",
+    "AgentTimeout",
     "AtomosError",
     "CommuteError",
     "HistoryLostError",
@@ -104,3 +108,26 @@ class TransactionAborted(AtomosError, RuntimeError):
 
 class TransactionTimeout(TransactionAborted, TimeoutError):
     """A transaction gave up: its `timeout` passed before it could commit."""
+
+
+class AgentFailedError(AtomosError, RuntimeError):
+    """An action of an agent raised; the agent runs no more until `restart`.
+
+    What the action raised is the `__cause__`.
+    """
+
+
+class AgentNotFailedError(AtomosError, RuntimeError):
+    """`restart` was called on an agent that has not failed."""
+
+
+class AgentShutdownError(AtomosError, RuntimeError):
+    """There is no pool any more that would run what was sent to an agent.
+
+    After `shutdown_agents()`, at the end of the program, or when the executor
+    of the agent is shut down. What the executor raised is the `__cause__`.
+    """
+
+
+class AgentTimeout(AtomosError, TimeoutError):
+    """The actions that were waited for did not all run within the timeout."""

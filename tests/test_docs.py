@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODULES = [
     "atomos",
+    "atomos.agent",
     "atomos.atom",
     "atomos.atomic",
     "atomos.errors",

@@ -14,7 +14,8 @@ from atomos import stm
 ROOT = Path(atomos.__file__).parent
 
 #: What a user of the engine builds on, in order; between and above the engine.
-ABOVE = ["_extras", "reference", "stm.ref", "atom", "atomic", "__init__"]
+AGENTS = ["_pools", "_action", "_performer", "_serial", "_restart", "_waiting", "agent"]
+ABOVE = ["_extras", "reference", *AGENTS, "stm.ref", "atom", "atomic", "__init__"]
 
 
 def engine_order():

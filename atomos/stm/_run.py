@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from atomos.stm._registry import ThreadRecord
     from atomos.stm._status import Status
 
-__all__ = ["DEFAULT", "HISTORY_ATTEMPTS", "Options", "Run", "is_count", "make_options"]
+__all__ = [
+    "DEFAULT",
+    "HISTORY_ATTEMPTS",
+    "Options",
+    "Run",
+    "is_count",
+    "is_seconds",
+    "make_options",
+]
 
 #: Attempts after which a read_only transaction, which may hold nothing, stops
 #: running after a ref whose `max_history` drops what it needs.
@@ -57,7 +65,7 @@ def make_options(
     if isolation is not None and isolation not in ISOLATIONS:
         msg = f"isolation must be 'serializable' or 'snapshot', not {shown(isolation)}"
         raise ValueError(msg)
-    if timeout is not None and not _is_seconds(timeout):
+    if timeout is not None and not is_seconds(timeout):
         msg = (
             "timeout must be a number of seconds that fits a float, from 0 to "
             f"math.inf, or None, not {shown(timeout)}"
@@ -81,7 +89,8 @@ def is_count(value: object, least: int) -> bool:
     return isinstance(value, int) and value >= least and not isinstance(value, bool)
 
 
-def _is_seconds(value: object) -> bool:
+def is_seconds(value: object) -> bool:
+    """Whether `value` is a number of seconds that one can wait; a bool is none."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return False
     return 0 <= value <= float_info.max or value == inf
