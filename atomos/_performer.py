@@ -73,8 +73,6 @@ class Performer(ARef[T]):
             raised = error
         performing.now = before
         committed = self._newest is not version
-        if era != pools.era:
-            return
         try:
             if committed:
                 performance.release()

@@ -267,6 +267,8 @@ def test_queued_actions_wait_for_the_restart():
     assert agent.deref() == ()
     assert agent.restart((0,)) is agent
     assert agent.error is None
+    pool.run_all()
+    assert agent.deref() == (0, 1, 2)
     agent.send(append, 3)
     pool.run_all()
     assert agent.deref() == (0, 1, 2, 3)
@@ -592,6 +594,18 @@ def test_an_executor_that_is_shut_down_refuses():
     assert isinstance(caught.value.__cause__, RuntimeError)
     agent.wait(PATIENCE)
     assert agent.deref() == 0
+
+
+def test_what_is_held_for_one_that_is_shut_down_drops_no_other(caplog):
+    caplog.set_level(logging.INFO)
+    closed = ThreadPoolExecutor(1)
+    closed.shutdown()
+    agent, dead = Agent(0, executor=Inline()), Agent(0, executor=closed)
+    other = Agent(0, executor=Inline())
+    agent.send(lambda n: dead.send(add) and other.send(add) and n + 1)
+    assert (agent.deref(), other.deref()) == (1, 1)
+    (record,) = caplog.records
+    assert "is dropped" in record.getMessage()
 
 
 def test_what_was_sent_before_the_shutdown_is_run():

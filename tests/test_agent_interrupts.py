@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 import pytest
 from agents import Manual, add, append
-from helpers import PATIENCE, elsewhere
+from helpers import PATIENCE
 from interrupts import (
     interrupted_at_each_point,
     preempted_at_each_opcode,
@@ -12,15 +14,23 @@ from interrupts import (
     within,
 )
 
-from atomos._action import Action, performing
+from atomos._action import Action, Waiter, performing
 from atomos._serial import Serial
 from atomos._waiting import _expect
 from atomos.agent import Agent
-from atomos.errors import AgentFailedError, AgentNotFailedError, AgentTimeout
+from atomos.errors import (
+    AgentFailedError,
+    AgentNotFailedError,
+    AgentShutdownError,
+)
 
 
 def ignore(agent, error):
     pass
+
+
+def fail(n):
+    raise ZeroDivisionError
 
 
 def test_an_interrupted_send_is_sent_once_or_not_at_all():
@@ -220,44 +230,109 @@ def test_a_wait_comes_in_while_the_agent_fails():
     assert preempted_at_each_opcode(scenario, when) > 20
 
 
-def test_a_worker_comes_in_while_somebody_begins_to_wait():
-    """Who registers too late to be told finds the action done."""
+@pytest.mark.parametrize("actions", [[add], [fail], [fail, add]])
+def test_a_worker_comes_in_while_somebody_begins_to_wait(actions):
+    """Who registers too late to be told finds the action done, or the agent failed."""
 
     def scenario():
-        pool = Manual()
-        agent = Agent(0, executor=pool)
-        agent.send(add)
+        pool, came_in = Manual(), Event()
+        agent = Agent(0, error_handler=ignore, executor=pool)
+        for action in actions:
+            agent.send(action)
 
         def one():
+            expected = []
             try:
-                agent.wait(0)
-            except AgentTimeout:
-                assert agent.deref() == 0  # nobody came in
+                _expect(agent, expected)
+            except AgentFailedError:
+                return
+            if came_in.is_set():
+                if expected:
+                    waiter = expected[0][2]
+                    assert waiter.gate.acquire(timeout=PATIENCE)
+                    assert (waiter.error is not None) == (fail in actions)
+                else:
+                    assert fail not in actions
 
-        return one, pool.run_all, lambda _, __: None
+        def other():
+            came_in.set()
+            pool.run_all()
 
-    assert preempted_at_each_opcode(scenario, within(_expect, Action.add)) > 20
+        return one, other, lambda _, __: None
+
+    when = within(_expect, Action.add, Serial._schedule)
+    assert preempted_at_each_opcode(scenario, when) > 20
 
 
 def test_a_wait_after_a_restart_is_not_told_of_the_failure_before():
-    """The worker that failed is stopped before it tells those who wait."""
-    pool = Manual()
-    agent = Agent(0, error_handler=ignore, executor=pool)
-    agent.send(lambda n: 1 / 0).send(add)
+    """Somebody restarts, and waits again, while the worker tells of the failure."""
 
-    def act():
-        elsewhere(agent.restart, 10)
-        # Registers with an action that the worker knows of.
-        waiter.append(elsewhere(register))
+    def scenario():
+        pool = Manual()
+        agent = Agent(0, error_handler=ignore, executor=pool)
+        agent.send(lambda n: 1 / 0).send(add)
 
-    def register():
-        expected = []
-        _expect(agent, expected)
-        return expected[0][2]
+        def other():
+            agent.restart(10)
+            expected = []
+            _expect(agent, expected)
+            return expected[0][2] if expected else None
 
-    waiter = []
-    stopped_once(pool.run_one, within(Serial._tell), act)
-    pool.run_all()
-    assert waiter[0].gate.acquire(timeout=PATIENCE)
-    assert waiter[0].error is None
-    assert agent.deref() == 11
+        def check(_, waiter):
+            pool.run_all()
+            assert agent.deref() == 11
+            if waiter is not None:
+                assert waiter.gate.acquire(timeout=0)
+                assert waiter.error is None
+
+        return pool.run_all, other, check
+
+    when = within(
+        Serial._tell, Serial._hand_on, Serial._waiting, Serial._finish, Action.waiting
+    )
+    assert preempted_at_each_opcode(scenario, when) > 20
+
+
+class Doubtful(Manual):
+    """Takes a job and says that it does not, as where a thread cannot be started."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        super().submit(fn, *args, **kwargs)
+        raise RuntimeError("can't start new thread")
+
+
+def test_a_send_that_is_refused_is_not_run():
+    """A worker comes in at each moment: it runs the action, or the sender is told."""
+
+    def scenario():
+        pool = Doubtful()
+        agent = Agent(0, executor=pool)
+
+        def one():
+            try:
+                agent.send(add)
+            except AgentShutdownError:
+                return 0
+            return 1
+
+        def check(sent, _):
+            pool.run_all()
+            assert agent.deref() == sent
+            assert not agent._actions
+
+        return one, pool.run_all, check
+
+    when = within(Serial._post, Serial._withdraw, Action.begin, Doubtful.submit)
+    assert preempted_at_each_opcode(scenario, when) > 20
+
+
+def test_who_waits_for_what_is_refused_is_told():
+    agent, waiter = Agent(0, executor=Doubtful()), Waiter()
+
+    def send():
+        with pytest.raises(AgentShutdownError):
+            agent.send(add)
+
+    stopped_once(send, within(Serial._withdraw), lambda: agent._actions[-1].add(waiter))
+    assert waiter.gate.acquire(timeout=0)
+    assert isinstance(waiter.error, AgentShutdownError)
