@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from atomos._extras import guard
 from atomos._pools import pools
 from atomos.errors import AgentNotFailedError, TransactionStateError
-from atomos.stm._hooks import current_transaction
+from atomos.stm._handle import current_transaction
 from atomos.stm._solo import exchange
 
 if TYPE_CHECKING:

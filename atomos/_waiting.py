@@ -15,10 +15,12 @@ from atomos._action import Waiter, performing
 from atomos._pools import pools
 from atomos.errors import AgentTimeout, WouldDeadlockError
 from atomos.stm._arguments import shown
-from atomos.stm._hooks import current_transaction
+from atomos.stm._handle import current_transaction
 from atomos.stm._run import is_seconds
 
 if TYPE_CHECKING:
+    from collections import deque
+
     from atomos._action import Action
     from atomos._serial import Serial
 
@@ -111,9 +113,8 @@ def _expect(
         )
         raise WouldDeadlockError(msg)
     agent._schedule()  # a send that was cut short may not have done it
-    try:
-        last = agent._actions[-1]
-    except IndexError:
+    last = _last(agent._actions)
+    if last is None:
         agent._refuse_if_failed()  # the last one may just have made it fail
         return
     waiter = Waiter()
@@ -121,6 +122,20 @@ def _expect(
     last.add(waiter)
     # If it has failed before that, nobody might tell us.
     agent._refuse_if_failed()
+
+
+def _last(actions: deque[Action]) -> Action | None:
+    """Return the action at the end of the queue, None if it is empty.
+
+    Without the GIL `actions[-1]` asks for the length first, and fails if the queue
+    has become shorter until then.
+    """
+    while actions:
+        try:
+            return actions[-1]
+        except IndexError:
+            pass
+    return None
 
 
 def _met(waiter: Waiter, end: float | None) -> bool:

@@ -1,9 +1,9 @@
 """Agents: values that change by actions in other threads, after Clojure's agents.
 
-To send an action to an agent is not to wait for it. An agent runs its actions one
-at a time, in the order in which they were sent. An action is a function of the
-state: what it returns is the new one. It runs once, outside of every transaction,
-so it may have effects, and it may run transactions of its own.
+An agent runs its actions one at a time, in the order in which they were sent, while
+the sender goes on. An action is a function of the state: what it returns is the new
+one. It runs once, outside of every transaction, so it may have effects, and it may
+run transactions of its own.
 
 What is sent inside a transaction is held until that commits: an attempt that runs
 again has sent nothing. What is sent inside an action is held until that has ended,
@@ -30,7 +30,7 @@ from atomos._waiting import await_agents, refuse_inside
 from atomos.stm import _solo
 from atomos.stm._arguments import shown
 from atomos.stm._fitness import refuse_uncallable
-from atomos.stm._hooks import current_transaction
+from atomos.stm._handle import current_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,15 +42,12 @@ __all__ = ["Agent", "await_agents", "current_agent", "shutdown_agents"]
 T = TypeVar("T")
 P = ParamSpec("P")
 
-ERROR_MODES = ("fail", "continue")
-
 
 class Agent(Serial[T]):
     """A value that changes by actions, run one at a time in other threads.
 
-    Refs, Atoms and Agents are read together in a transaction. Watches, validator
-    and metadata are those of a Ref; watches are called by the thread that ran the
-    action.
+    A transaction reads it together with Refs and Atoms. Watches, validator and
+    metadata are those of a Ref; watches are called in the thread of the action.
 
     Example:
         >>> from atomos.agent import Agent
@@ -84,12 +81,11 @@ class Agent(Serial[T]):
             error_mode: What an error of an action does. ``"fail"``: the agent
                 keeps it in `error` and begins no action until `restart`.
                 ``"continue"``: it goes on, with the state as it was.
-            error_handler: Called as ``error_handler(agent, exception)`` for each
-                error, in both modes, by the thread that ran the action, before
-                the next action. It may call `restart`. Without one, errors go
-                to the logger `atomos`.
-            executor: A pool of threads for this agent alone, for `send` and
-                `send_off`. It stays yours to shut down.
+            error_handler: Called as ``error_handler(agent, exception)`` in both
+                modes, before the next action. It may call `restart`. Without
+                one, errors go to the logger `atomos`.
+            executor: A pool of threads for `send` and `send_off` of this agent.
+                It stays yours to shut down.
 
         Raises:
             TypeError: `validator` or `error_handler` is not callable, or
@@ -99,7 +95,7 @@ class Agent(Serial[T]):
 
         Cost: O(1); a thread is used only while there are actions.
         """
-        if error_mode not in ERROR_MODES:
+        if error_mode not in ("fail", "continue"):
             msg = f"error_mode must be 'fail' or 'continue', not {shown(error_mode)}"
             raise ValueError(msg)
         if error_handler is not None:
@@ -130,12 +126,12 @@ class Agent(Serial[T]):
         """Have the state become ``fn(state, *args, **kwargs)``, soon.
 
         It runs in a pool that all agents share, with two threads more than there
-        are processors, so it should compute and not wait: see `send_off`.
+        are processors, so it should compute and not wait: see `send_off`. Not for
+        finalizers and signal handlers, since the pool has locks.
 
-        What it raises is an error of the action: see `error_mode`. That goes for
-        `SystemExit` and `KeyboardInterrupt`, too. These are also handed to the
-        executor, which for the shared pools does nothing: a program is not ended
-        by an action.
+        What it raises is an error of the action, also `SystemExit` and
+        `KeyboardInterrupt`. These are handed to the executor, too; the shared
+        pools ignore them, so an action does not end the program.
 
         Args:
             fn: Called once, outside of every lock and every transaction.
@@ -165,8 +161,7 @@ class Agent(Serial[T]):
     ) -> Self:
         """Do as `send`, for actions that wait: for files, networks, other threads.
 
-        They run in a pool that gets a new thread when none is idle, up to 10,000
-        of them. The threads are kept for later actions.
+        Its pool gets a new thread when none is idle, up to 10,000, and keeps them.
 
         Raises:
             TypeError: `fn` is not callable.
@@ -245,8 +240,7 @@ class Agent(Serial[T]):
             The agent.
 
         Raises:
-            AgentNotFailedError: It has not failed, or is restarted by another
-                thread at this moment.
+            AgentNotFailedError: It has not failed, or another thread restarts it.
             ValidationError: The validator refuses `state`; it stays failed.
             AgentShutdownError: There is no pool any more that would run its queue.
             TransactionStateError: Called inside a transaction.
@@ -289,10 +283,9 @@ def shutdown_agents(wait: bool = True) -> None:
     """Let the shared pools end: what was sent is run, and nothing more is taken.
 
     From now on `send` raises `AgentShutdownError`, and what running actions send
-    is dropped. There is no way back. Agents with an executor of their own go on.
+    is dropped. Agents with an executor of their own go on.
 
-    The same happens by itself at the end of the program, which waits for what was
-    sent until then. It need not be called.
+    The same happens by itself at the end of the program, so it need not be called.
 
     Args:
         wait: Return when all has been run.

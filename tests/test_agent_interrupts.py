@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from threading import Event
 
 import pytest
@@ -16,7 +17,7 @@ from interrupts import (
 
 from atomos._action import Action, Waiter, performing
 from atomos._serial import Serial
-from atomos._waiting import _expect
+from atomos._waiting import _expect, _last
 from atomos.agent import Agent
 from atomos.errors import (
     AgentFailedError,
@@ -336,3 +337,17 @@ def test_who_waits_for_what_is_refused_is_told():
     stopped_once(send, within(Serial._withdraw), lambda: agent._actions[-1].add(waiter))
     assert waiter.gate.acquire(timeout=0)
     assert isinstance(waiter.error, AgentShutdownError)
+
+
+def test_the_end_of_a_queue_that_becomes_shorter_meanwhile():
+    """Without the GIL `queue[-1]` may fail on a queue that is not empty."""
+
+    class Shorter(deque):
+        def __getitem__(self, index):
+            if len(self) > 1:
+                self.popleft()
+                raise IndexError
+            return super().__getitem__(index)
+
+    assert _last(Shorter("abc")) == "c"
+    assert _last(deque()) is None

@@ -183,6 +183,16 @@ def test_threads_hammer(often):
     assert sum(agent.deref()[1] for agent in agents) == 6 * sends
 
 
+def test_a_wait_begins_while_actions_come_and_go():
+    """The queue is looked at while the worker shortens it, without the GIL."""
+    agent = Agent(0)
+    for round in range(1, 601):
+        for _ in range(50):
+            agent.send(add)
+        agent.wait(PATIENCE)
+        assert agent.deref() == round * 50
+
+
 def test_actions_and_transactions_share_cells(often):
     """Money goes round between agents, refs and an atom; a reader sees all of it."""
     agents, ref, atom = [Agent(0) for _ in range(3)], Ref(0), Atom(0)
