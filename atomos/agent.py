@@ -78,9 +78,9 @@ class Agent(Serial[T]):
             validator: Called with each state before it is committed; a false
                 answer or an exception is an error of the action.
             meta: Metadata, any object.
-            error_mode: What an error of an action does. ``"fail"``: the agent
-                keeps it in `error` and begins no action until `restart`.
-                ``"continue"``: it goes on, with the state as it was.
+            error_mode: With ``"fail"`` the agent keeps what an action raised in
+                `error`, and begins no more until `restart`. With ``"continue"`` it
+                goes on, with the state as it was.
             error_handler: Called as ``error_handler(agent, exception)`` in both
                 modes, before the next action. It may call `restart`. Without
                 one, errors go to the logger `atomos`.
@@ -205,8 +205,7 @@ class Agent(Serial[T]):
             AgentFailedError: It has failed, or fails while we wait.
             AgentShutdownError: There is no pool any more that would run them.
             AgentTimeout: The timeout passed first.
-            WouldDeadlockError: Called inside an action or a transaction, whose
-                own actions would be waited for.
+            WouldDeadlockError: Called where `await_agents` raises it.
 
         Cost: O(1), and a sleep.
 
@@ -230,14 +229,11 @@ class Agent(Serial[T]):
         return self._failure
 
     def restart(self, state: T, *, clear: bool = False) -> Self:
-        """Have a failed agent go on with `state` and the actions in its queue.
+        """Have a failed agent go on with `state` and its queue; return the agent.
 
         Args:
             state: The new state; watches hear of it.
             clear: Drop the queue instead of running it.
-
-        Returns:
-            The agent.
 
         Raises:
             AgentNotFailedError: It has not failed, or another thread restarts it.

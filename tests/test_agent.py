@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import operator
+import signal
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -540,6 +541,25 @@ def test_a_wait_that_has_ended_leaves_nothing():
     for _ in range(10):
         with pytest.raises(AgentTimeout):
             agent.wait(0)
+    assert not agent._actions[0].waiters
+    park.go_on.set()
+    agent.wait(PATIENCE)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no such signals")
+def test_ctrl_c_ends_a_wait():
+    agent, park = Agent(0), Park()
+    agent.send(park)
+    wait(park.begun)
+
+    def interrupt():
+        until(lambda: agent._actions[0].waiters)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    job = start(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        agent.wait(PATIENCE)
+    job.join()
     assert not agent._actions[0].waiters
     park.go_on.set()
     agent.wait(PATIENCE)
