@@ -100,7 +100,6 @@ def test_what_an_inner_call_sends_is_held_until_the_outer_one_commits(form):
     assert agent.deref() == ("inner", "outer")
 
 
-@pytest.mark.xfail(reason="inner transactions cannot be abandoned yet")
 @pytest.mark.parametrize("form", FORMS)
 def test_dropped_with_an_inner_transaction_that_is_abandoned(form):
     agent = Agent((), executor=Inline())
