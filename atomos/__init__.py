@@ -32,9 +32,11 @@ from atomos.atomic import (
 )
 from atomos.reference import ARef
 from atomos.stm import _fork as _fork  # registers what a fork needs
+from atomos.stm._alternatives import or_else
 from atomos.stm._dosync import atomically, dosync
+from atomos.stm._effects import no_transaction
 from atomos.stm._handle import current_transaction
-from atomos.stm._or_else import or_else
+from atomos.stm._local import TransactionLocal
 from atomos.stm._outside import outside
 from atomos.stm._retry import check, retry
 from atomos.stm.ref import Ref
@@ -57,10 +59,12 @@ __all__ = [
     "LongAccumulator",
     "LongAdder",
     "Ref",
+    "TransactionLocal",
     "atomically",
     "check",
     "current_transaction",
     "dosync",
+    "no_transaction",
     "or_else",
     "outside",
     "retry",

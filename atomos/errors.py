@@ -15,9 +15,11 @@ __all__ = [
     "AtomosError",
     "CommuteError",
     "HistoryLostError",
+    "InTransactionError",
     "IsolationError",
     "NoTransactionError",
     "ReadOnlyError",
+    "RetryError",
     "TransactionAborted",
     "TransactionStateError",
     "TransactionTimeout",
@@ -42,6 +44,10 @@ class AtomosError(Exception):
 
 class NoTransactionError(AtomosError, RuntimeError):
     """A call that needs a running transaction was made outside of one."""
+
+
+class InTransactionError(AtomosError, RuntimeError):
+    """Code marked by `no_transaction` ran in a transaction that may run again."""
 
 
 class ValidationError(AtomosError, ValueError):

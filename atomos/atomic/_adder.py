@@ -18,7 +18,7 @@ from atomos.stm._fitness import refuse_uncallable
 from atomos.stm._inside import inside
 from atomos.stm._publish import publish
 from atomos.stm._seat import seated
-from atomos.stm._wait_for import WaitedFor
+from atomos.stm._waited import WaitedFor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

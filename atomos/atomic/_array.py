@@ -130,6 +130,10 @@ class AtomicReferenceArray(Generic[T]):
 
         As `AtomicReference.wait_for`.
 
+        Cost: one read_only transaction for each look.
+
+        Source: none in Java; as `AtomicReference.wait_for`
+
         Example:
             >>> from atomos.atomic import AtomicReferenceArray
             >>> AtomicReferenceArray("ab").wait_for(1, str.isalpha)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from atomos.stm import _solo
 from atomos.stm._arguments import shown
 from atomos.stm._cell import latest
-from atomos.stm._wait_for import WaitedFor
+from atomos.stm._waited import WaitedFor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from atomos.stm._arguments import shown
 from atomos.stm._cell import latest
 from atomos.stm._fitness import refuse_uncallable
 from atomos.stm._seat import seated, seats
-from atomos.stm._wait_for import WaitedFor
+from atomos.stm._waited import WaitedFor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

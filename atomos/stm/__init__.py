@@ -6,6 +6,6 @@ from those before it::
     _arguments _fitness _turn _registry _clock _snapshots _status _owner _seat
     _cell _history _hold _queue _commute _run _footprint _journal _wait
     _transaction _inside _part _handle _publish _commit _runner _solo _scope _flow
-    _callsite _block _dosync _outside _retry _or_else _wait_for _fork, then `ref`,
-    which builds on `ARef`
+    _callsite _block _dosync _outside _effects _local _retry _alternatives _waited
+    _fork, then `ref`, which builds on `ARef`
 """

@@ -149,7 +149,7 @@ class Handle:
 
     def _over(self, used: str) -> TransactionStateError:
         msg = (
-            f"{used} was used outside of its transaction or block, or in another "
+            f"{used} was used outside of its block or transaction, or in another "
             "thread or task: use it inside, while it runs"
         )
         return TransactionStateError(msg)

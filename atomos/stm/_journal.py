@@ -77,13 +77,15 @@ class Journal:
     Attributes:
         part: The innermost part that is open; None if none is.
         hooks: When they run, and the functions, in the order in which they came.
+        values: `TransactionLocal` -> what holds its value, as a version of no cell.
     """
 
-    __slots__ = ("hooks", "part")
+    __slots__ = ("hooks", "part", "values")
 
     def __init__(self) -> None:
         self.part: Part | None = None
         self.hooks: list[tuple[str, Callable[[], object]]] = []
+        self.values: dict[Hashable, Version[Any]] = {}
 
     def keep(self, key: Hashable, version: Version[Any]) -> None:
         """Note what is there, since the innermost part is about to change it.

@@ -100,7 +100,7 @@ def undo_part(tx: Transaction, part: Part) -> None:
                 del version.value[count:]
         inner.open = False
         inner = inner.outer
-    for cell in tx.writes[part.written :]:
+    for cell in dict.fromkeys(tx.writes[part.written :]):
         seen = view[cell].older
         if seen is not None:
             view[cell] = seen

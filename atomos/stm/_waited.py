@@ -45,6 +45,8 @@ class WaitedFor(Cell[T]):
 
         Cost: one read_only transaction for each look.
 
+        Source: none in java.util.concurrent.atomic; the STM of Haskell and Scala
+
         Example:
             >>> from atomos import Atom
             >>> Atom(7).wait_for(lambda n: n > 5)
