@@ -155,6 +155,10 @@ def _top(job):
     return None if frame is None else (frame.f_code.co_name, frame.f_lasti)
 
 
+#: Where a thread sleeps in the engine.
+SLEEPS = ("wait_for", "_sleep")
+
+
 def done_or_blocked(job):
     """Wait until `job` has ended, or waits for somebody.
 
@@ -167,14 +171,14 @@ def done_or_blocked(job):
         same = same + 1 if top == before else 0
         if not job.thread.is_alive() or same == 50:
             return
-        if top is not None and top[0] == "wait_for":
+        if top is not None and top[0] in SLEEPS:
             return
     raise AssertionError(f"{job.thread.name} neither ends nor waits")
 
 
 def blocked(job):
     """Wait until the thread of `job` sleeps in the engine, waiting for somebody."""
-    while (_top(job) or [""])[0] != "wait_for":
+    while (_top(job) or [""])[0] not in SLEEPS:
         job.thread.join(0.001)
         assert job.thread.is_alive(), f"{job.thread.name} does not wait for anybody"
 

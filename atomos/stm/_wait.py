@@ -140,13 +140,13 @@ def sleep(run: Run, awaited: Awaited) -> None:
         for cell, _ in awaited:
             _enter(cell, sleeper)
         if all(latest(cell) is version for cell, version in awaited):
-            _wait(run, sleeper, awaited)
+            _sleep(run, sleeper, awaited)
     finally:
         for cell, _ in awaited:
             _leave(cell, sleeper)
 
 
-def _wait(run: Run, sleeper: Sleeper, awaited: Awaited) -> None:
+def _sleep(run: Run, sleeper: Sleeper, awaited: Awaited) -> None:
     """Wait at the gate."""
     if run.deadline is None:
         sleeper.gate.acquire()

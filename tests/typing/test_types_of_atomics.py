@@ -47,6 +47,7 @@ def test_AtomicReference() -> None:
     ref.set(1)  # type: ignore[arg-type] # it holds str
     ref.set("a")
     ref.update_and_get(len)  # type: ignore[arg-type] # gives int
+    assert_type(AtomicReference("a").wait_for(str.isalpha), str)
 
 
 def test_AtomicReference_of_None() -> None:
@@ -65,6 +66,7 @@ def test_AtomicBoolean() -> None:
     assert_type(bool(flag), bool)
     with pytest.raises(TypeError):
         flag.set(1)  # type: ignore[arg-type] # 1 is no bool
+    assert_type(AtomicBoolean(True).wait_for(bool), bool)
 
 
 def test_AtomicNumber() -> None:
@@ -86,6 +88,7 @@ def test_AtomicNumber() -> None:
         AtomicNumber("1")  # type: ignore[type-var] # str is no number
     nothing: AtomicNumber[Fraction] = AtomicNumber()
     assert_type(nothing.set(Fraction(1)), Fraction)
+    assert_type(AtomicNumber(1).wait_for(bool), int)
 
 
 def test_AtomicInteger() -> None:
@@ -98,6 +101,7 @@ def test_AtomicInteger() -> None:
         AtomicInteger(1.5)  # type: ignore[arg-type] # a float is no int
     with pytest.raises(TypeError):
         AtomicInteger().add_and_get(1.5)  # type: ignore[arg-type] # a float is no int
+    assert_type(AtomicInteger(1).wait_for(lambda n: n > 0), int)
 
 
 def test_AtomicLong() -> None:
@@ -105,6 +109,7 @@ def test_AtomicLong() -> None:
     assert_type(AtomicLong(1).get_and_decrement(), int)
     with pytest.raises(TypeError):
         AtomicLong("1")  # type: ignore[arg-type] # a str is no int
+    assert_type(AtomicLong(1).wait_for(bool), int)
 
 
 def test_AtomicFloat() -> None:
@@ -113,6 +118,7 @@ def test_AtomicFloat() -> None:
     assert_type(AtomicFloat(1.5).accumulate_and_get(2, pow), float)
     with pytest.raises(TypeError):
         AtomicFloat("1")  # type: ignore[arg-type] # a str is no float
+    assert_type(AtomicFloat(1.5).wait_for(bool), float)
 
 
 def test_AtomicStampedReference() -> None:
@@ -129,6 +135,10 @@ def test_AtomicStampedReference() -> None:
     with pytest.raises(TypeError):
         ref.set("a", "b")  # type: ignore[arg-type] # a stamp is an int
     ref.set(1, 1)  # type: ignore[arg-type] # it holds str
+    assert_type(
+        AtomicStampedReference("a", 1).wait_for(lambda pair: pair[1] > 0),
+        tuple[str, int],
+    )
 
 
 def test_AtomicMarkableReference() -> None:
@@ -142,6 +152,10 @@ def test_AtomicMarkableReference() -> None:
     assert_type(ref.attempt_mark("c", True), bool)
     with pytest.raises(TypeError):
         ref.set("a", "b")  # type: ignore[arg-type] # a mark is a bool
+    assert_type(
+        AtomicMarkableReference("a", True).wait_for(lambda pair: pair[1]),
+        tuple[str, bool],
+    )
 
 
 def test_AtomicReferenceArray() -> None:
@@ -159,6 +173,7 @@ def test_AtomicReferenceArray() -> None:
     assert_type(array.accumulate_and_get(0, "b", max), str)
     assert_type(array.get_and_accumulate(0, 2, lambda s, n: s * n), str)
     array.set(0, 1)  # type: ignore[arg-type] # it holds str
+    assert_type(AtomicReferenceArray("ab").wait_for(1, str.isalpha), str)
 
 
 def test_AtomicReferenceArray_of_None() -> None:
@@ -183,6 +198,7 @@ def test_AtomicIntegerArray() -> None:
     assert_type(array.update_and_get(0, lambda n: assert_type(n, int) + 1), int)
     with pytest.raises(TypeError):
         AtomicIntegerArray("ab")  # type: ignore[arg-type] # they are no ints
+    assert_type(AtomicIntegerArray([1]).wait_for(0, bool), int)
 
 
 def test_LongAdder() -> None:
@@ -196,6 +212,9 @@ def test_LongAdder() -> None:
     assert_type((int(adder), float(adder)), tuple[int, float])
     with pytest.raises(TypeError):
         adder.add(1.5)  # type: ignore[arg-type] # it adds int
+    adder_that_has_something = LongAdder()
+    adder_that_has_something.add(1)
+    assert_type(adder_that_has_something.wait_for(bool), int)
 
 
 def test_LongAccumulator() -> None:
@@ -210,3 +229,4 @@ def test_LongAccumulator() -> None:
     peak.reset()
     with pytest.raises(TypeError):
         joined.accumulate(1)  # type: ignore[arg-type] # it holds str
+    assert_type(LongAccumulator(max, 1).wait_for(bool), int)

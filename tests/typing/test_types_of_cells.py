@@ -49,6 +49,7 @@ def test_Ref() -> None:
         ref.commute(operator.add, 1)
         ref.commute(lambda n: assert_type(n, int) + 1)
         ref.commute(clamp, 3, high=9)
+    assert_type(Ref(1).wait_for(bool), int)
 
 
 def test_what_alter_and_commute_refuse() -> None:
@@ -119,6 +120,7 @@ def test_ARef() -> None:
     assert_type(ref.reset_meta(3), int)
     assert_type(ref.alter_meta(clamp, 5), int)
     assert seen == [1]
+    assert_type(ARef(1).wait_for(bool, timeout=1), int)
 
 
 def test_what_watches_and_validators_refuse() -> None:
@@ -159,6 +161,7 @@ def test_Atom() -> None:
     atom.reset(1)
     with pytest.raises(TypeError):
         atom.swap(clamp, "3")  # type: ignore[arg-type] # low is an int
+    assert_type(Atom("a").wait_for(str.isalpha, 1.5), str)
 
 
 def test_Atom_of_a_dict() -> None:
