@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from atomos.stm._fitness import refuse_uncallable
+from atomos.stm._fitness import refuse_unfit
 from atomos.stm._footprint import CUT_SHORT, Retry
 from atomos.stm._inside import inside
 from atomos.stm._part import begin_part, end_part, undo_part
@@ -42,7 +42,7 @@ def or_else(
         What the alternative returns.
 
     Raises:
-        TypeError: One of them is not callable.
+        TypeError: One of them is not callable, or makes a generator or a coroutine.
         RetryError: All of them called `retry`, in a plain block.
         BaseException: What an alternative raises; it is undone.
 
@@ -62,7 +62,7 @@ def or_else(
     """
     alternatives = (first, second, *more)
     for alternative in alternatives:
-        refuse_uncallable(alternative, "or_else")
+        refuse_unfit(alternative, "or_else")
     tx = inside()
     if tx is None:
         return transactional(DEFAULT, "or_else", _choose)(alternatives)

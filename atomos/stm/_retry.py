@@ -61,18 +61,19 @@ def retry() -> NoReturn:
     if tx.doomed is not None:
         raise Restart(tx.doomed)
     awaited = tx.reads()
-    if not awaited:
-        msg = (
-            f"retry() or check() was called in {tx.label} before it has read anything, "
-            "so nothing could wake it: read what it waits for first"
-        )
-        raise RetryError(msg)
-    if not (tx.rerunnable or _in_alternative(tx)):
-        msg = (
-            f"retry() or check() was called in {tx.label}, which cannot be run again: "
-            "use @dosync, or `for tx in dosync()`"
-        )
-        raise RetryError(msg)
+    if not _in_alternative(tx):
+        if not awaited:
+            msg = (
+                f"retry() or check() was called in {tx.label} before it has read "
+                "anything, so nothing could wake it: read what it waits for first"
+            )
+            raise RetryError(msg)
+        if not tx.rerunnable:
+            msg = (
+                f"retry() or check() was called in {tx.label}, which cannot be run "
+                "again: use @dosync, or `for tx in dosync()`"
+            )
+            raise RetryError(msg)
     tx.awaited = awaited
     tx.doomed = WAITS
     raise Retry(WAITS)
