@@ -281,6 +281,17 @@ def test_a_body_that_swallows_the_signal_of_all_of_them_waits(form):
     assert ref.deref() == 1
 
 
+def test_one_that_swallows_the_signal_and_has_read_nothing():
+    def swallows():
+        try:
+            retry()
+        except BaseException:
+            pass
+
+    with pytest.raises(RetryError, match="swallowed"):
+        or_else(swallows, lambda: 1)
+
+
 def test_an_abandoned_one_in_a_transaction_that_was_read_only():
     ref, flag = Ref(3), Ref(0)
 

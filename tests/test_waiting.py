@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import pytest
 from helpers import (
@@ -229,8 +230,7 @@ def test_many_threads_that_wait_for_each_other(often):
 
     def pass_on(me):
         for turn in range(1, 60):
-            with_turn = lambda turn=turn: check(cells[me].deref() == turn)  # noqa: E731
-            atomically(with_turn)
+            cells[me].wait_for(partial(int.__eq__, turn))
             if me + 1 < len(cells):
                 commit(cells[me + 1], turn)
             else:
