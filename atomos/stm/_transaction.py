@@ -70,6 +70,7 @@ class Transaction(Run):
         running: Between begin and end.
         read_only: Writes are refused: True if all of it is read_only, or, while a
             nested call that is runs, what messages call that.
+        optimistic: It has not lost so often that it would hold what it touches.
         fresh: In update or holding mode: it keeps no old versions.
         holding: In holding mode.
         awaited: What it has read when it called `retry`; None if it has not.
@@ -86,6 +87,7 @@ class Transaction(Run):
         "fresh",
         "holding",
         "journal",
+        "optimistic",
         "point",
         "read_only",
         "stale",
@@ -95,6 +97,7 @@ class Transaction(Run):
 
     point: int
     read_only: bool | str
+    optimistic: bool
     fresh: bool
     holding: bool
     awaited: Awaited | None
@@ -112,7 +115,7 @@ class Transaction(Run):
         self.label = label
         self.thread = thread
         self.ident = thread.ident
-        self.rerunnable = rerunnable
+        self.rerunnable = self.optimistic = rerunnable
         self.attempts = self.waits = 0
         self.deadline = self.status = self.doomed = self.stale = self.journal = None
         self.serializable = True
@@ -147,13 +150,14 @@ class Transaction(Run):
                 self.waits += 1
                 sleep(self, awaited)
             self.refuse_if_over()
+            lost = self.attempts - self.waits
+            self.optimistic = self.rerunnable and lost < ESCALATE_AFTER
             self.journal = None  # only now: if it is over, its hooks run
         self.attempts += 1
         imported = self.thread.modules if FREE else modules
         self.task = current_task() if "asyncio.tasks" in imported else None
         self.running = True
-        lost = self.attempts - self.waits
-        if (self.rerunnable and lost <= ESCALATE_AFTER) or self.read_only:
+        if self.optimistic or self.read_only:
             self.holding = False
             if self.updates and self.serializable and not self.read_only:
                 self.fresh = True
