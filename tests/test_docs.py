@@ -18,7 +18,14 @@ MODULES = [
     "atomos.atomic",
     "atomos.errors",
     "atomos.reference",
+    "atomos.stm._alternatives",
     "atomos.stm._block",
+    "atomos.stm._effects",
+    "atomos.stm._handle",
+    "atomos.stm._local",
+    "atomos.stm._outside",
+    "atomos.stm._retry",
+    "atomos.stm._waited",
     "atomos.stm.ref",
 ]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
