@@ -24,7 +24,13 @@ from helpers import (
     transact,
     until,
 )
-from interrupts import Interrupted, Tracer, preempted_at_each_point
+from interrupts import (
+    Interrupted,
+    Tracer,
+    preempted_at_each_opcode,
+    preempted_at_each_point,
+    within,
+)
 
 from atomos import (
     Atom,
@@ -53,7 +59,9 @@ from atomos.errors import (
     TransactionAborted,
     TransactionTimeout,
 )
-from atomos.stm._wait import Sleeper
+from atomos.stm._solo import exchange
+from atomos.stm._turn import clock
+from atomos.stm._wait import Sleeper, _enter, _leave, _put
 
 #: The forms that can be run again.
 AGAIN = ("decorator", "function", "loop")
@@ -222,6 +230,58 @@ def test_an_exception_from_outside_at_each_point_of_a_change(way, quiet_hook):
 
 def _value(cell):
     return cell.deref() if hasattr(cell, "deref") else cell.get()
+
+
+SHORTEST = {
+    "swap": lambda cell, n: cell.swap(lambda before: before + 1),
+    "add": lambda cell, n: cell.add_and_get(1),
+    "reset": lambda cell, n: exchange(cell, n),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "way"), [(Atom, "swap"), (Atom, "reset"), (AtomicInteger, "add")]
+)
+def test_a_change_by_the_shortest_way(kind, way):
+    """Who sleeps has no snapshot open, which would have kept others off it."""
+    cell, written, runs = kind(0), Ref(0), []
+
+    @dosync
+    def body():
+        runs.append(None)
+        written.set(written.deref() + 1)
+        check(_value(cell) == 2)
+
+    job = start(body)
+    blocked(job)
+    Atom(0).swap(lambda n: n + 1)  # from here on a snapshot is known to be none
+    SHORTEST[way](cell, 1)
+    until(lambda: len(runs) == 2)
+    blocked(job)
+    assert not clock.observed
+    assert cell._newest.number >= clock.fresh
+    SHORTEST[way](cell, 2)
+    job.join()
+
+
+@pytest.mark.parametrize("first", ["enters", "leaves"])
+def test_one_goes_while_another_one_comes(first):
+    """Whoever has come is found by commits."""
+
+    def scenario():
+        cell, one, two = Ref(0), Sleeper(), Sleeper()
+        cell._sleepers = {one: None}
+        todo = [lambda: _enter(cell, two), lambda: _leave(cell, one)]
+        if first == "leaves":
+            todo.reverse()
+
+        def check_it(*_):
+            assert cell._sleepers == {two: None}
+
+        return *todo, check_it
+
+    when = within(_enter, _leave, _put)
+    assert preempted_at_each_opcode(scenario, when) > 20
 
 
 def test_many_threads_that_wait_for_each_other(often):
