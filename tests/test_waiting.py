@@ -599,6 +599,21 @@ def test_it_waits_in_each_kind_of_transaction(form, options):
     assert job.join() == 3
 
 
+@pytest.mark.parametrize("form", AGAIN)
+def test_what_it_has_also_written_wakes(form):
+    stock = Ref(0)
+
+    def take():
+        check(stock.alter(lambda n: n - 1) >= 0)
+
+    job = start(transact, form, take)
+    asleep(stock)
+    assert stock.deref() == 0
+    commit(stock, 3)
+    job.join()
+    assert stock.deref() == 2
+
+
 def test_what_was_read_in_a_part_that_failed_wakes_too():
     flag, other = Ref(0), Ref(0)
 
