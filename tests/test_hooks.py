@@ -14,6 +14,7 @@ from helpers import (
     elsewhere,
     transact,
 )
+from interrupts import interrupted_at_each_point
 
 from atomos import Atom, Ref, atomically, current_transaction, dosync
 from atomos.errors import (
@@ -422,3 +423,32 @@ def test_after_rollback_of_a_generator_that_is_dropped(form, ending):
         kept.close()
     del kept
     assert order == ["hook"]
+
+
+@pytest.mark.parametrize("cells", [1, 2, 3])
+@pytest.mark.parametrize("form", FORMS)
+def test_after_rollback_never_runs_where_it_has_committed(form, cells, quiet_hook):
+    """An exception from outside may come in after the commit point."""
+    state = []
+
+    def scenario(tracer):
+        refs, order = state[:] = [Ref(0) for _ in range(cells)], []
+
+        def body():
+            for ref in refs:
+                ref.set(1)
+            tracer.armed = False
+            register("after_rollback", lambda: order.append("rollback"))
+            register("after_commit", lambda: order.append("commit"))
+            order.append("known")
+            tracer.armed = True
+
+        return lambda: transact(form, body)
+
+    def check():
+        refs, order = state
+        known = order.pop(0) if order else None
+        allowed = [["commit"], []] if refs[0].deref() else [["rollback"]]
+        assert known is None or order in allowed
+
+    assert elsewhere(interrupted_at_each_point, scenario, check) > 10

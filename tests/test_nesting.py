@@ -24,6 +24,7 @@ from interrupts import Interrupted, interrupted_at_each_point
 from atomos import Atom, Ref, atomically, current_transaction, dosync
 from atomos.atomic import LongAdder
 from atomos.errors import TransactionStateError
+from atomos.stm._wait import Sleeper
 
 
 class Broken(Exception):
@@ -460,3 +461,25 @@ def test_an_exception_at_each_point(outer, inner, fails, quiet_hook):
         elsewhere(commit, *[x for cell in state for x in (cell, 9)])
 
     assert elsewhere(interrupted_at_each_point, scenario, check) > 20
+
+
+def test_an_undoing_that_is_cut_short_while_others_wait(quiet_hook):
+    """The exception arrives, and not another one from the end of the attempt."""
+
+    def scenario(tracer):
+        a, b = Ref(0), Ref(0)
+        b._sleepers = {Sleeper(): None}
+
+        def inner():
+            b.set(2)
+            raise Broken
+
+        def body():
+            a.set(1)
+            with contextlib.suppress(Broken, Interrupted):
+                transact("decorator", inner)
+            raise Interrupted
+
+        return lambda: atomically(body)
+
+    assert interrupted_at_each_point(scenario, lambda: None) > 10

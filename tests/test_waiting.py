@@ -84,6 +84,7 @@ def positive(cell):
 CHANGES = {
     "one": (Ref, lambda cell: commit(cell, 1)),
     "two": (Ref, lambda cell: commit(cell, 1, Ref(0), 1)),
+    "second of two": (Ref, lambda cell: commit(Ref(0), 1, cell, 1)),
     "three": (Ref, lambda cell: commit(Ref(0), 1, cell, 1, Ref(0), 1)),
     "read too": (Ref, lambda cell: atomically(lambda: cell.set(Ref(1).deref()))),
     "commute": (Ref, lambda cell: atomically(cell.commute, lambda n: n + 1)),

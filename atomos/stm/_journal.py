@@ -77,13 +77,16 @@ class Journal:
     Attributes:
         part: The innermost part that is open; None if none is.
         hooks: When they run, and the functions, in the order in which they came.
+        due: Which hooks are to run if an exception ends the transaction: those of a
+            rollback, until it is known to have committed.
         values: `TransactionLocal` -> what holds its value, as a version of no cell.
     """
 
-    __slots__ = ("hooks", "part", "values")
+    __slots__ = ("due", "hooks", "part", "values")
 
     def __init__(self) -> None:
         self.part: Part | None = None
+        self.due: str = AFTER_ROLLBACK
         self.hooks: list[tuple[str, Callable[[], object]]] = []
         self.values: dict[Hashable, Version[Any]] = {}
 

@@ -19,7 +19,7 @@ from atomos.stm._commit import commit
 from atomos.stm._footprint import Restart
 from atomos.stm._handle import run_before_commit
 from atomos.stm._inside import inside
-from atomos.stm._journal import AFTER_COMMIT, AFTER_ROLLBACK, run_hooks
+from atomos.stm._journal import AFTER_COMMIT, run_hooks
 from atomos.stm._part import run_part
 from atomos.stm._registry import MANY
 from atomos.stm._run import DEFAULT
@@ -28,7 +28,7 @@ from atomos.stm._snapshots import close_snapshot
 from atomos.stm._status import settle_waiters
 from atomos.stm._transaction import Transaction
 from atomos.stm._turn import FREE
-from atomos.stm._wait import wake
+from atomos.stm._wait import wake_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,12 +165,23 @@ def finish(tx: Transaction) -> None:
         settle_waiters(status)
     if thread.snapshots:
         close_snapshot(tx, thread)
-    for cell in tx.writes:
+    if _committed(tx):
         # It may have been cut short between its commit and the waking.
-        if cell._sleepers is not None and (
-            tx.view[cell].number > 0 or (status is not None and status.number > 0)
-        ):
-            wake(cell)
+        wake_all(tx.writes)
+        if tx.journal is not None:
+            tx.journal.due = AFTER_COMMIT
+
+
+def _committed(tx: Transaction) -> bool:
+    """Whether `tx`, which has ended, has committed what it has written."""
+    if tx.doomed is not None or not tx.writes:
+        return False
+    if tx.status is not None:
+        return tx.status.number > 0
+    # The short way: the first new version decides all of them. What was only read
+    # is not above the read point.
+    first = tx.view.get(tx.writes[0])
+    return first is not None and first.number > tx.point
 
 
 def join(tx: Transaction, options: Options, label: str) -> bool | str:
@@ -213,10 +224,13 @@ def notify(changes: list[Change], journal: Journal | None) -> None:
 
 
 def rolled_back(tx: Transaction) -> None:
-    """Run the hooks of a transaction that has ended for good without a commit."""
+    """Run the hooks of a transaction that an exception has ended for good.
+
+    One from outside may come in when it has just committed.
+    """
     journal = take_journal(tx)
     if journal is not None:
-        run_hooks(journal, AFTER_ROLLBACK)
+        run_hooks(journal, journal.due)
 
 
 def take_journal(tx: Transaction) -> Journal | None:
