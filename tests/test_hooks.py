@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 
 import pytest
 from helpers import (
     FORMS,
+    PATIENCE,
     RERUN_FORMS,
     Attempts,
     commit,
     elsewhere,
+    start,
     transact,
 )
-from interrupts import interrupted_at_each_point
+from interrupts import (
+    Interrupted,
+    interrupted_at_each_point,
+    stopped_once,
+    within,
+)
 
 from atomos import Atom, Ref, atomically, current_transaction, dosync
 from atomos.errors import (
@@ -26,6 +34,8 @@ from atomos.errors import (
     TransactionTimeout,
     ValidationError,
 )
+from atomos.stm._seat import get_up
+from atomos.stm._transaction import ESCALATE_AFTER
 
 KINDS = ("before_commit", "after_commit", "after_rollback")
 
@@ -452,3 +462,73 @@ def test_after_rollback_never_runs_where_it_has_committed(form, cells, quiet_hoo
         assert known is None or order in allowed
 
     assert elsewhere(interrupted_at_each_point, scenario, check) > 10
+
+
+@pytest.mark.parametrize("form", ["decorator", "loop"])
+def test_after_rollback_of_one_whose_turn_does_not_come(form):
+    """It has lost so often that it waits for a plain block, longer than it may."""
+    ref, tries, order = Ref(0), Attempts(), []
+    entered, leave, blocks = threading.Event(), threading.Event(), []
+
+    def block():
+        with dosync():
+            entered.set()
+            leave.wait(PATIENCE)
+
+    def body():
+        tries.begin()
+        register("after_rollback", lambda n=tries.count: order.append(n))
+        ref.deref()
+        elsewhere(commit, ref, tries.count)
+        if tries.count == ESCALATE_AFTER:
+            blocks.append(start(block))
+            assert entered.wait(PATIENCE)
+        ref.set(-1)
+
+    with pytest.raises(TransactionTimeout):
+        transact(form, body, timeout=1)
+    leave.set()
+    blocks[0].join()
+    assert order == [tries.count] == [ESCALATE_AFTER]
+
+
+@pytest.mark.parametrize("ending", ["ends", "is closed"])
+@pytest.mark.parametrize("form", ["loop", "block"])
+def test_after_rollback_of_a_block_that_is_left_in_another_thread(form, ending):
+    order = []
+
+    def generator():
+        if form == "block":
+            with dosync() as tx:
+                tx.after_rollback(lambda: order.append("hook"))
+                yield
+        else:
+            for tx in dosync():
+                with tx:
+                    tx.after_rollback(lambda: order.append("hook"))
+                    yield
+
+    kept = generator()
+    next(kept)
+    if ending == "ends":
+        with pytest.raises(TransactionStateError, match="in another thread"):
+            elsewhere(next, kept, None)
+    else:
+        elsewhere(kept.close)
+    assert order == ["hook"]
+
+
+@pytest.mark.parametrize("form", ["loop", "block"])
+def test_after_rollback_where_an_exception_hits_the_end_of_the_block(form, quiet_hook):
+    order = []
+
+    def body():
+        register("after_rollback", lambda: order.append("hook"))
+        raise Broken
+
+    def interrupt():
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        stopped_once(lambda: transact(form, body), within(get_up), interrupt)
+    assert order == ["hook"]

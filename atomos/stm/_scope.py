@@ -138,9 +138,8 @@ class Scope(Handle):
         """Give up: the ``with`` statement is gone and has not left in full."""
         tx = self._tx
         if self._open and tx is not None:
-            over = tx.running and self._part is None
             self._end(tx)
-            if over:
+            if self._part is None:
                 rolled_back(tx)
 
     def _get_up(self, tx: Transaction) -> None:
@@ -210,6 +209,7 @@ class Scope(Handle):
             return tx
         else:
             self._end(tx)
+            rolled_back(tx)
             msg = (
                 f"{tx.label} was left in another thread or task than it was entered "
                 "in: nothing was written"

@@ -152,7 +152,6 @@ class Transaction(Run):
             self.refuse_if_over()
             lost = self.attempts - self.waits
             self.optimistic = self.rerunnable and lost < ESCALATE_AFTER
-            self.journal = None  # only now: if it is over, its hooks run
         self.attempts += 1
         imported = self.thread.modules if FREE else modules
         self.task = current_task() if "asyncio.tasks" in imported else None
@@ -170,6 +169,7 @@ class Transaction(Run):
             self.point = 0
             status = self.status = undecided(self.thread, self.label)
             turn(status, self)
+        self.journal = None  # only now: if it has not begun, the last one's hooks run
 
     # Reading
 
