@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from atomos.stm._fitness import refuse_unfit
-from atomos.stm._footprint import CUT_SHORT, Retry
+from atomos.stm._footprint import CUT_SHORT, WAITS, Restart
 from atomos.stm._inside import inside
 from atomos.stm._part import begin_part, end_part, undo_part
 from atomos.stm._retry import retry
@@ -73,13 +73,17 @@ def _choose(alternatives: tuple[Callable[[], R], ...]) -> R:
     """Run the first of `alternatives` that does not call `retry`."""
     tx = inside()
     assert tx is not None
+    if tx.doomed == WAITS:
+        raise Restart(WAITS)
     for alternative in alternatives:
         part = begin_part(tx, choice=True)
         try:
             value = alternative()
+            if tx.doomed == WAITS:
+                raise Restart(WAITS)  # it has swallowed the signal
             end_part(part)
         except BaseException as error:
-            waits = isinstance(error, Retry) and tx.awaited is not None
+            waits = tx.doomed == WAITS and isinstance(error, (Exception, Restart))
             here = part.open and tx.running and tx.journal is part.journal
             if here and (waits or tx.doomed is None):
                 tx.doomed = CUT_SHORT

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from atomos.stm._cell import Cell, Version
     from atomos.stm._commute import Call
 
-__all__ = ["COMMUTED", "CUT_SHORT", "Lost", "Restart", "Retry", "Write"]
+__all__ = ["COMMUTED", "CUT_SHORT", "WAITS", "Lost", "Restart", "Write"]
 
 
 class Restart(BaseException):
@@ -17,10 +17,6 @@ class Restart(BaseException):
     Derived from `BaseException` so that ``except Exception`` in a body does
     not keep it; if a body swallows it all the same, the attempt stays doomed.
     """
-
-
-class Retry(Restart):
-    """Run again when something has changed that this attempt has read."""
 
 
 class Lost:
@@ -33,6 +29,9 @@ class Lost:
 
 #: Why an attempt cannot commit of which only a half of a part was undone.
 CUT_SHORT = "an exception from outside came in while a part of it was being undone"
+#: Why an attempt that waits cannot commit: it is run again when something has changed
+#: that it has read.
+WAITS = "retry()"
 #: The number of a version that stands for commutes: its value is their list.
 COMMUTED = -2
 

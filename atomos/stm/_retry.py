@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from atomos.errors import NoTransactionError, RetryError
-from atomos.stm._footprint import Restart, Retry
+from atomos.stm._footprint import WAITS, Restart
 from atomos.stm._inside import inside
 
 if TYPE_CHECKING:
     from atomos.stm._transaction import Transaction
 
 __all__ = ["check", "retry"]
-
-#: Why an attempt that waits cannot commit.
-WAITS = "retry()"
 
 
 def retry() -> NoReturn:
@@ -76,7 +73,7 @@ def retry() -> NoReturn:
             raise RetryError(msg)
     tx.awaited = awaited
     tx.doomed = WAITS
-    raise Retry(WAITS)
+    raise Restart(WAITS)
 
 
 def _in_alternative(tx: Transaction) -> bool:
