@@ -421,6 +421,29 @@ def test_a_block_that_another_thread_drops_cannot_be_undone(form, outer):
     elsewhere(commit, a, 1)
 
 
+@pytest.mark.parametrize("ending", ["ends", "is closed"])
+@pytest.mark.parametrize("form", ["loop", "block"])
+def test_read_only_of_a_call_that_a_block_in_it_outlives(form, ending):
+    a, b = Ref(0), Ref(0)
+
+    @dosync(read_only=True)
+    def inner(kept):
+        next(kept)
+
+    def body():
+        kept = part(form)
+        inner(kept)
+        a.set(1)
+        if ending == "ends":
+            next(kept, None)
+        else:
+            kept.close()
+        b.set(1)
+
+    atomically(body)
+    assert b.deref() == 1
+
+
 # Exceptions from outside
 
 

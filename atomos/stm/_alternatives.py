@@ -76,12 +76,12 @@ def _choose(alternatives: tuple[Callable[[], R], ...]) -> R:
     if tx.doomed == WAITS:
         raise Restart(WAITS)
     for alternative in alternatives:
-        part = begin_part(tx, choice=True)
+        part = begin_part(tx, tx.read_only, choice=True)
         try:
             value = alternative()
             if tx.doomed == WAITS:
                 raise Restart(WAITS)  # it has swallowed the signal
-            end_part(part)
+            end_part(tx, part)
         except BaseException as error:
             waits = tx.doomed == WAITS and isinstance(error, (Exception, Restart))
             here = part.open and tx.running and tx.journal is part.journal

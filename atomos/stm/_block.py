@@ -67,7 +67,7 @@ class PlainBlock(Scope):
             return
         if self._part is not None:
             if kind is None:
-                end_part(self._part)
+                end_part(tx, self._part)
             self._end(tx)
             return
         changes: list[Change] | None = None
@@ -141,7 +141,7 @@ class RetryBlock(Scope):
                 check_exit(frame, loop.site)
             if self._part is not None:
                 if kind is None:
-                    end_part(self._part)
+                    end_part(tx, self._part)
                 return False
             if tx.doomed is None:
                 if kind is not None:

@@ -56,17 +56,28 @@ class Part:
         hooked: How many hooks the attempt had then.
         kept: What it has changed in place: the cell -> the version, its value before,
             and the number of its commutes before, or -1 if it has a value.
+        read_only: What that of the attempt was around it, to be put back.
         choice: There is an alternative to it, if it calls `retry`.
         open: It has not ended, and was not undone.
     """
 
-    __slots__ = ("choice", "hooked", "journal", "kept", "open", "outer", "written")
+    __slots__ = (
+        "choice",
+        "hooked",
+        "journal",
+        "kept",
+        "open",
+        "outer",
+        "read_only",
+        "written",
+    )
 
     journal: Journal
     outer: Part | None
     written: int
     hooked: int
     kept: dict[Hashable, tuple[Version[Any], Any, int]]
+    read_only: bool | str
     choice: bool
     open: bool
 

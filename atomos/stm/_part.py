@@ -9,7 +9,7 @@ doomed meanwhile, and stays so if that is cut short: no half of a part is commit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from atomos.stm._footprint import CUT_SHORT
 from atomos.stm._journal import Journal, Part
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["begin_part", "end_part", "journal_of", "run_part", "undo_part"]
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 
@@ -33,8 +32,13 @@ def journal_of(tx: Transaction) -> Journal:
     return journal
 
 
-def begin_part(tx: Transaction, choice: bool = False) -> Part:
+def begin_part(tx: Transaction, read_only: bool | str, choice: bool = False) -> Part:
     """Begin a part of the running attempt `tx`.
+
+    Args:
+        tx: The attempt.
+        read_only: What `tx.read_only` was around it.
+        choice: There is an alternative to it.
 
     Cost: O(1).
     """
@@ -45,13 +49,14 @@ def begin_part(tx: Transaction, choice: bool = False) -> Part:
     part.written = len(tx.writes)
     part.hooked = len(journal.hooks)
     part.kept = {}
+    part.read_only = read_only
     part.choice = choice
     part.open = True
     journal.part = part
     return part
 
 
-def end_part(part: Part) -> None:
+def end_part(tx: Transaction, part: Part) -> None:
     """Make what `part` has done a part of what is around it; at once, or not at all.
 
     Cost: O(what it has changed in place) where that around it has done so, too.
@@ -66,6 +71,7 @@ def end_part(part: Part) -> None:
         else:
             outer.kept = part.kept
     above = journal.part
+    tx.read_only = part.read_only
     if above is part:
         journal.part = outer
     else:
@@ -73,6 +79,7 @@ def end_part(part: Part) -> None:
         while above is not None and above.outer is not part:
             above = above.outer
         if above is not None:
+            above.read_only = part.read_only
             above.outer = outer
     part.open = False
 
@@ -110,16 +117,18 @@ def undo_part(tx: Transaction, part: Part) -> None:
                 tx.ensured.discard(cell)
     del tx.writes[part.written :]
     del journal.hooks[part.hooked :]
+    tx.read_only = part.read_only
     journal.part = part.outer
     tx.doomed = None
 
 
-def run_part(tx: Transaction, fn: Callable[P, R], /, *args: Any, **kwargs: Any) -> R:
-    """Run `fn` as a part of the running attempt `tx`."""
-    part = begin_part(tx)
+def run_part(
+    tx: Transaction, part: Part, fn: Callable[..., R], args: Any, kw: Any
+) -> R:
+    """Run `fn` as `part` of the running attempt `tx`, which has just begun."""
     try:
-        value = fn(*args, **kwargs)
-        end_part(part)
+        value = fn(*args, **kw)
+        end_part(tx, part)
     except BaseException:
         if part.open and tx.running and tx.journal is part.journal and not tx.doomed:
             tx.doomed = CUT_SHORT

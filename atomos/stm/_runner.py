@@ -20,7 +20,7 @@ from atomos.stm._footprint import Restart
 from atomos.stm._handle import run_before_commit
 from atomos.stm._inside import inside
 from atomos.stm._journal import AFTER_COMMIT, run_hooks
-from atomos.stm._part import run_part
+from atomos.stm._part import begin_part, run_part
 from atomos.stm._registry import MANY
 from atomos.stm._run import DEFAULT
 from atomos.stm._seat import new_seat, run_over, seated, seats
@@ -142,11 +142,8 @@ def run_inside(
     kwargs: Any,
 ) -> R:
     """Run `fn` as a part of the running transaction `outer`, undone if it raises."""
-    was_read_only = join(outer, options, label)
-    try:
-        return run_part(outer, fn, *args, **kwargs)
-    finally:
-        outer.read_only = was_read_only
+    part = begin_part(outer, join(outer, options, label))
+    return run_part(outer, part, fn, args, kwargs)
 
 
 def finish(tx: Transaction) -> None:

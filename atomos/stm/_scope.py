@@ -52,7 +52,6 @@ class Scope(Handle):
         _tx: Its transaction, or the outer one that it has joined; None before
             it is entered.
         _part: If `_tx` belongs to an outer call, the part of it that this block is.
-        _was_read_only: What `join` said.
         _what: What messages call it if it was given no name.
         _seat: Where its transaction is found; None before it is entered.
         _before: The seat that was used in this context before it.
@@ -67,7 +66,6 @@ class Scope(Handle):
         "_open",
         "_part",
         "_seat",
-        "_was_read_only",
     )
 
     _what: ClassVar[str]
@@ -75,7 +73,6 @@ class Scope(Handle):
     def __init__(self) -> None:
         self._tx: Transaction | None = None
         self._part: Part | None = None
-        self._was_read_only: bool | str = False
         self._before: Seat | None = None
         self._seat: Seat | None = None
         self._open = False
@@ -105,8 +102,7 @@ class Scope(Handle):
         outer = inside()
         if outer is not None:
             label = options.name or self._what
-            self._was_read_only = join(outer, options, label)
-            self._part = begin_part(outer)
+            self._part = begin_part(outer, join(outer, options, label))
             tx = self._tx = outer
         else:
             self._before = current.get()
@@ -160,11 +156,10 @@ class Scope(Handle):
         """End what this block has begun; again if cut short."""
         part = self._part
         if part is not None:
-            if tx.view is self._view:
-                tx.read_only = self._was_read_only
-                if part.open and tx.running and not tx.doomed:
-                    tx.doomed = CUT_SHORT
-                    undo_part(tx, part)
+            here = tx.view is self._view and tx.running
+            if here and part.open and not tx.doomed:
+                tx.doomed = CUT_SHORT
+                undo_part(tx, part)
         else:
             self._get_up(tx)
             finish(tx)
