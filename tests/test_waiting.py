@@ -166,6 +166,58 @@ def sleeps(job):
     return False
 
 
+def _comes(cell, waiting):
+    """Go to sleep in another thread; go on when it sleeps."""
+    waiting.append(start(cell.wait_for, lambda n: n > 0))
+    sleeps(waiting[-1])
+
+
+def _goes(cell):
+    """Enter, and leave at once."""
+    with pytest.raises(TransactionTimeout):
+        cell.wait_for(lambda n: n > 0, timeout=0)
+
+
+def test_a_thread_that_goes_to_sleep_while_another_one_leaves():
+    def scenario():
+        cell, waiting = Ref(0), []
+
+        def check_it(*_):
+            commit(cell, 1)
+            assert waiting[0].join() == 1
+            assert cell._sleepers is None
+
+        return lambda: _goes(cell), lambda: _comes(cell, waiting), check_it
+
+    assert elsewhere(preempted_at_each_point, scenario) > 20
+
+
+def test_a_thread_that_leaves_while_another_one_goes_to_sleep():
+    """Without the GIL that may be at each opcode."""
+
+    def scenario():
+        cell, sleeper = Ref(0), Sleeper()
+        first = Sleeper()
+        _enter(cell, first)
+
+        def check_it(*_):
+            commit(cell, 1)
+            assert sleeper.gate.acquire(timeout=0)
+            assert cell._sleepers is None
+
+        return lambda: _enter(cell, sleeper), lambda: _leave(cell, first), check_it
+
+    assert elsewhere(preempted_at_each_opcode, scenario, within(_enter)) > 10
+
+
+def test_all_who_sleep_are_woken():
+    cell = Ref(0)
+    jobs = [start(cell.wait_for, lambda n: n > 0) for _ in range(3)]
+    until(lambda: cell._sleepers and len(cell._sleepers) == 3)
+    commit(cell, 1)
+    assert [job.join() for job in jobs] == [1, 1, 1]
+
+
 def _one_point(n, way):
     """Change the cell at the n-th point of a thread that waits; return where."""
     cell, change = made(way)
