@@ -288,8 +288,7 @@ def test_one_that_swallows_the_signal_and_has_read_nothing():
         except BaseException:
             pass
 
-    with pytest.raises(RetryError, match="swallowed"):
-        or_else(swallows, lambda: 1)
+    assert or_else(swallows, lambda: 1) == 1, "as if it had let it through"
 
 
 def test_an_abandoned_one_in_a_transaction_that_was_read_only():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from functools import partial
 
 import pytest
@@ -35,6 +37,7 @@ from interrupts import (
 from atomos import (
     Atom,
     Ref,
+    TransactionLocal,
     atomically,
     check,
     dosync,
@@ -420,6 +423,29 @@ def test_who_sleeps_keeps_no_old_versions():
     asleep(flag)
     assert ref.history_count == 0
     commit(flag, True)
+    job.join()
+
+
+def test_who_sleeps_keeps_no_values_of_its_own():
+    flag, ref, local = Ref(0), Ref(0), TransactionLocal(lambda: Ref(0))
+    seen = []
+
+    def inner():
+        ref.set(1)
+        positive(flag)
+
+    @dosync
+    def wait_for_it():
+        seen.append(weakref.ref(local.get()))
+        ref.set(Ref(0))
+        seen.append(weakref.ref(ref.deref()))
+        atomically(inner)
+
+    job = start(wait_for_it)
+    asleep(flag)
+    gc.collect()
+    assert [one() for one in seen] == [None, None]
+    commit(flag, 1)
     job.join()
 
 

@@ -101,6 +101,11 @@ class Journal:
         self.hooks: list[tuple[str, Callable[[], object]]] = []
         self.values: dict[Hashable, Version[Any]] = {}
 
+    def forget(self) -> None:
+        """Keep no values alive: the attempt is over, and only its hooks may run."""
+        self.part = None
+        self.values = {}
+
     def keep(self, key: Hashable, version: Version[Any]) -> None:
         """Note what is there, since the innermost part is about to change it.
 

@@ -148,6 +148,8 @@ class Transaction(Run):
             if self.awaited is not None:
                 awaited, self.awaited = self.awaited, None
                 self.waits += 1
+                if self.journal is not None:
+                    self.journal.forget()
                 sleep(self, awaited)
             self.refuse_if_over()
             lost = self.attempts - self.waits

@@ -31,7 +31,7 @@ from _thread import TIMEOUT_MAX, allocate_lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from atomos.errors import RetryError, TransactionTimeout
+from atomos.errors import TransactionTimeout
 from atomos.stm._cell import latest
 from atomos.stm._turn import FREE, NEVER_ENDS, clock, release, turns
 
@@ -132,16 +132,9 @@ def sleep(run: Run, awaited: Awaited) -> None:
 
     Raises:
         TransactionTimeout: The deadline of `run` passed first.
-        RetryError: There is no cell.
 
     Cost: O(cells), two turns for each.
     """
-    if not awaited:
-        msg = (
-            f"{run.label} has swallowed the signal of retry() in an alternative, and "
-            "has read nothing, so nothing could wake it: let the signal through"
-        )
-        raise RetryError(msg)
     sleeper = Sleeper()
     try:
         for cell, _ in awaited:
