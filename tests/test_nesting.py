@@ -19,11 +19,12 @@ from helpers import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from interrupts import Interrupted, interrupted_at_each_point
+from interrupts import Interrupted, interrupted_at_each_point, stopped_once, within
 
-from atomos import Atom, Ref, atomically, current_transaction, dosync
+from atomos import Atom, Ref, atomically, current_transaction, dosync, retry
 from atomos.atomic import LongAdder
 from atomos.errors import TransactionStateError
+from atomos.stm._part import undo_part
 from atomos.stm._wait import Sleeper
 
 
@@ -506,3 +507,35 @@ def test_an_undoing_that_is_cut_short_while_others_wait(quiet_hook):
         return lambda: atomically(body)
 
     assert interrupted_at_each_point(scenario, lambda: None) > 10
+
+
+@pytest.mark.parametrize("then", ["retry", "hook"])
+def test_a_plain_block_in_which_an_undoing_was_cut_short(then):
+    """What leaves it is an error that one can catch, and not a signal of the engine."""
+    a = Ref(0)
+
+    def fails():
+        a.set(1)
+        raise Broken
+
+    def interrupt():
+        raise Interrupted
+
+    def cut_short():
+        a.deref()
+        with contextlib.suppress(Broken, Interrupted):
+            atomically(fails)
+        if then == "retry":
+            retry()
+        raise Broken
+
+    def run():
+        with dosync() as tx:
+            if then == "hook":
+                tx.before_commit(cut_short)
+            else:
+                cut_short()
+
+    with pytest.raises((TransactionStateError, Broken)):
+        stopped_once(run, within(undo_part), interrupt)
+    assert a.deref() == 0

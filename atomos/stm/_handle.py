@@ -198,6 +198,6 @@ def run_before_commit(tx: Transaction) -> None:
             if when == BEFORE_COMMIT and tx.doomed is None:
                 fn()
     except Exception:
-        if tx.doomed is None:
+        if tx.doomed is None or not tx.rerunnable:
             raise
         raise Restart(tx.doomed) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from atomos.errors import NoTransactionError, RetryError
+from atomos.errors import NoTransactionError, RetryError, TransactionStateError
 from atomos.stm._footprint import WAITS, Restart
 from atomos.stm._inside import inside
 
@@ -56,6 +56,9 @@ def retry() -> NoReturn:
         )
         raise NoTransactionError(msg)
     if tx.doomed is not None:
+        if not tx.rerunnable and tx.doomed != WAITS:
+            msg = f"{tx.label} cannot wait, nor commit: {tx.doomed}"
+            raise TransactionStateError(msg)
         raise Restart(tx.doomed)
     awaited = tx.reads()
     if not _in_alternative(tx):
