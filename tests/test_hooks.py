@@ -34,7 +34,7 @@ from atomos.errors import (
     TransactionTimeout,
     ValidationError,
 )
-from atomos.stm._seat import get_up
+from atomos.stm._runner import finish
 from atomos.stm._transaction import ESCALATE_AFTER
 
 KINDS = ("before_commit", "after_commit", "after_rollback")
@@ -518,8 +518,8 @@ def test_after_rollback_of_a_block_that_is_left_in_another_thread(form, ending):
     assert order == ["hook"]
 
 
-@pytest.mark.parametrize("form", ["loop", "block"])
-def test_after_rollback_where_an_exception_hits_the_end_of_the_block(form, quiet_hook):
+@pytest.mark.parametrize("form", FORMS)
+def test_after_rollback_where_an_exception_hits_the_end(form, quiet_hook):
     order = []
 
     def body():
@@ -530,5 +530,5 @@ def test_after_rollback_where_an_exception_hits_the_end_of_the_block(form, quiet
         raise Interrupted
 
     with pytest.raises(Interrupted):
-        stopped_once(lambda: transact(form, body), within(get_up), interrupt)
+        stopped_once(lambda: transact(form, body), within(finish), interrupt)
     assert order == ["hook"]

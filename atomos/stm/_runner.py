@@ -122,7 +122,11 @@ def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[
                     tx.thread.mine[0] = MANY  # until `finish` knows
                 if not FREE:
                     seated.pop(seat, None)
-                finish(tx)
+                try:
+                    finish(tx)
+                except BaseException:
+                    rolled_back(tx)
+                    raise
                 if tx.doomed is None or not isinstance(error, (Restart, Exception)):
                     rolled_back(tx)
                     raise
