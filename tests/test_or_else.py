@@ -1,4 +1,4 @@
-"""or_else: the first alternative that does not wait; the others are undone."""
+"""or_else, attacked: what an abandoned alternative did, read, held and swallowed."""
 
 from __future__ import annotations
 
@@ -291,5 +291,6 @@ def test_what_cannot_be_called_is_refused():
 
 
 def test_retry_before_anything_was_read():
+    assert or_else(retry, lambda: 1) == 1
     with pytest.raises(RetryError, match="before it has read anything"):
-        or_else(retry, lambda: 1)
+        or_else(retry, retry)
