@@ -21,11 +21,12 @@ import threading
 import weakref
 from _thread import allocate_lock, get_ident
 from types import MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from atomos.stm._turn import FREE, clock, own_clock, own_turns
 
 if TYPE_CHECKING:
+    from _thread import LockType
     from collections.abc import Container, Sequence
 
     from atomos.stm._turn import Numbered, Numbers
@@ -155,8 +156,11 @@ class _Local(threading.local):
     token: _Token | None = None
 
 
-class Registry:
+class registry:  # noqa: N801 - there is one; it is used as an object
     """All records.
+
+    A class, since each use of an instance by two threads at once costs more on a
+    free-threaded build, for its reference count; classes have none there.
 
     Attributes:
         records: One for each thread. Replaced as a whole, under `lock`.
@@ -164,16 +168,12 @@ class Registry:
         lock: Guards both.
     """
 
-    __slots__ = ("lock", "places", "records")
-
-    def __init__(self) -> None:
-        self.records: tuple[ThreadRecord, ...] = ()
-        self.places = 0
-        self.lock = allocate_lock()
+    records: ClassVar[tuple[ThreadRecord, ...]] = ()
+    places: ClassVar[int] = 0
+    lock: ClassVar[LockType] = allocate_lock()
 
 
 _local = _Local()
-registry = Registry()
 #: The seat of each thread that has one, by ident (see `_seat`). Without the GIL it is
 #: the dict of a module, since no use of such a dict is counted.
 seats: dict[int, Any] = vars(ModuleType("seats")) if FREE else {}  # type: ignore[assignment] # it is cleared

@@ -97,13 +97,13 @@ def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[
                 changes = commit(tx)
                 if (
                     special is None
+                    and journal is None
                     and tx.attempts == 1
                     and tx.status is None
                     and tx.stale is None
                     and tx.deadline is None
                 ):
                     # All else is as `start` has left it.
-                    tx.journal = None
                     tx.attempts = 0
                     tx.updates = False
                     tx.read_only = False  # a part of it may still be open

@@ -171,7 +171,10 @@ class Transaction(Run):
             self.point = 0
             status = self.status = undecided(self.thread, self.label)
             turn(status, self)
-        self.journal = None  # only now: if it has not begun, the last one's hooks run
+        if self.journal is not None:
+            self.journal = (
+                None  # not before: if it cannot begin, the last one's hooks run
+            )
 
     # Reading
 
