@@ -528,17 +528,19 @@ def test_timeout_bounds_the_sleep(form):
 
 
 def test_timeout_bounds_waiting_and_running_again_together():
+    """Each change starts a new sleep, but no new timeout."""
     flag, runs = Ref(0), []
 
     def body():
         runs.append(None)
         check(flag.deref() < 0)
 
-    job = start(lambda: transact("function", body, timeout=0.4))
-    for n in range(3):
-        asleep(flag)
-        commit(flag, n + 1)
-        until(lambda n=n: len(runs) > n + 1)
+    job = start(lambda: transact("function", body, timeout=0.3))
+    number = 0
+    while job.thread.is_alive():
+        number += 1
+        commit(flag, number)
+        job.thread.join(0.01)
     with pytest.raises(TransactionTimeout):
         job.join()
 
@@ -795,14 +797,12 @@ def test_a_sleeper_that_was_cut_short_goes_at_the_next_commit():
 
 def test_two_sleepers_and_one_that_goes():
     flag = Ref(0)
-    impatient = start(
-        lambda: transact("decorator", lambda: positive(flag), timeout=0.2)
-    )
-    patient = start(lambda: positive_of(flag))
-    until(lambda: flag._sleepers and len(flag._sleepers) == 2)
+    patient = start(positive_of, flag)
+    asleep(flag)
+    (stays,) = flag._sleepers
     with pytest.raises(TransactionTimeout):
-        impatient.join()
-    assert len(flag._sleepers) == 1
+        transact("function", lambda: positive(flag), timeout=0.05)
+    assert list(flag._sleepers) == [stays]
     commit(flag, 1)
     assert patient.join() == 1
 
