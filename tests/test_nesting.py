@@ -17,7 +17,7 @@ from helpers import (
     put,
     transact,
 )
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from interrupts import Interrupted, interrupted_at_each_point, stopped_once, within
 
@@ -139,7 +139,7 @@ class Run:
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(body=BODIES)
 def test_any_tree_of_calls(form, isolation, body):
     run = Run()
