@@ -190,6 +190,11 @@ def until(holds):
         assert monotonic() < end, "it did not become true"
 
 
+def asleep(*cells):
+    """Wait until somebody sleeps until one of the cells changes."""
+    until(lambda: all(cell._sleepers for cell in cells))
+
+
 def put(cell, value):
     """Set a ref or an atom."""
     return cell.set(value) if isinstance(cell, Ref) else cell.reset(value)

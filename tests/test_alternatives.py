@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from helpers import FORMS, commit, elsewhere, start, transact, until
+from helpers import FORMS, asleep, commit, elsewhere, start, transact
 
 from atomos import (
     Atom,
@@ -21,10 +21,6 @@ from atomos.agent import Agent
 from atomos.errors import RetryError, TransactionTimeout
 
 AGAIN = ("decorator", "function", "loop")
-
-
-def asleep(*cells):
-    until(lambda: all(cell._sleepers for cell in cells))
 
 
 class Refused(Exception):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from helpers import FORMS, Attempts, commit, elsewhere, transact
+from helpers import FORMS, Attempts, Parked, commit, elsewhere, transact
 from interrupts import Tracer
 
 from atomos import Atom, Ref, atomically, outside
 from atomos.errors import CommuteError, WouldDeadlockError
+from atomos.stm._inside import inside
 from atomos.stm._registry import my_record, registry
 from atomos.stm._turn import INITIAL
 
@@ -174,3 +175,27 @@ def test_it_reads_another_cell_while_the_read_point_moves(form):
             assert world.blind.deref() == 1, where
 
     elsewhere(run)
+
+
+@pytest.mark.parametrize("form", ["decorator", "block"])
+def test_a_part_is_undone_in_which_a_write_was_lost(form):
+    """What the transaction has read stays, and is no older version of the cell."""
+    ref = Ref("oldest")
+    reader = Parked(lambda park: atomically(lambda: (Ref(0).deref(), park())))
+
+    def part():
+        assert ref.deref() == "newest"
+        inside().writes.append(ref)  # as a handler leaves it, just when it is read
+        raise LookupError
+
+    def body():
+        with contextlib.suppress(LookupError):
+            transact(form, part)
+        return ref.deref()
+
+    try:
+        commit(ref, "newest")
+        assert ref._newest.older is not None
+        assert transact(form, body) == "newest"
+    finally:
+        reader.finish()

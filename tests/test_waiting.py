@@ -18,6 +18,7 @@ from helpers import (
     FORMS,
     PATIENCE,
     Attempts,
+    asleep,
     blocked,
     commit,
     elsewhere,
@@ -68,11 +69,6 @@ from atomos.stm._wait import Sleeper, _enter, _leave, _put
 
 #: The forms that can be run again.
 AGAIN = ("decorator", "function", "loop")
-
-
-def asleep(*cells):
-    """Wait until somebody sleeps until one of the cells changes."""
-    until(lambda: all(cell._sleepers for cell in cells))
 
 
 def positive(cell):

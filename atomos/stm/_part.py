@@ -108,7 +108,10 @@ def undo_part(tx: Transaction, part: Part) -> None:
         inner.open = False
         inner = inner.outer
     for cell in dict.fromkeys(tx.writes[part.written :]):
-        seen = view[cell].older
+        own = view[cell]
+        if own.number > 0:
+            continue  # not one of its own: see `_entries` in `_commit`
+        seen = own.older
         if seen is not None:
             view[cell] = seen
         else:

@@ -171,10 +171,9 @@ class Transaction(Run):
             self.point = 0
             status = self.status = undecided(self.thread, self.label)
             turn(status, self)
+        # Not before: if it cannot begin, the hooks of the last one run.
         if self.journal is not None:
-            self.journal = (
-                None  # not before: if it cannot begin, the last one's hooks run
-            )
+            self.journal = None
 
     # Reading
 
