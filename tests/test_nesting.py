@@ -539,3 +539,33 @@ def test_a_plain_block_in_which_an_undoing_was_cut_short(then):
     with pytest.raises((TransactionStateError, Broken)):
         stopped_once(run, within(undo_part), interrupt)
     assert a.deref() == 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_commutes_of_three_levels_of_which_the_innermost_reads(form):
+    """Each level goes back to the calls that came before it, innermost first."""
+    ref = Ref(0)
+
+    def add(n):
+        ref.commute(lambda before: before + n)
+
+    def innermost():
+        add(100)
+        assert ref.deref() == 111
+        raise Broken
+
+    def middle():
+        add(10)
+        with pytest.raises(Broken):
+            transact(form, innermost)
+        assert ref.deref() == 11
+        raise Broken
+
+    def body():
+        add(1)
+        with pytest.raises(Broken):
+            transact(form, middle)
+        return ref.deref()
+
+    assert transact(form, body) == 1
+    assert ref.deref() == 1
