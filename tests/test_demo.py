@@ -14,7 +14,7 @@ import pytest
 
 from atomos._demo import corpus, index, run, screen
 from atomos._demo.index import Index, Snapshot, Tally
-from atomos._demo.threads import Work
+from atomos._demo.threads import NAME, Work
 
 WITHOUT_RICH = "import sys; sys.modules['rich'] = None; import runpy; "
 LIMIT = 60  # seconds that one run of the demo may take
@@ -219,7 +219,7 @@ def test_an_error_in_a_thread_is_not_swallowed(folder, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         run.demo(corpus.find_sources(folder), 3)
     left = [one.name for one in threading.enumerate()]
-    assert not [name for name in left if name.startswith(("_add_files", "_audit"))]
+    assert not [name for name in left if name.startswith(NAME)]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import tokenize
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from atomos import Atom
@@ -24,6 +25,9 @@ UNREADABLE = (OSError, SyntaxError, tokenize.TokenError, UnicodeError)
 
 #: The files that could not be read, each with the reason.
 Failures = tuple[tuple[str, str], ...]
+
+#: How the names of the threads begin.
+NAME = "atomos-demo"
 
 #: Seconds between two audits. Without a rest they take half of the time.
 REST = 0.02
@@ -52,7 +56,6 @@ class Work:
         self._sources = sources
         self._next = AtomicInteger(0)
         self._stop = threading.Event()
-        self._crash: BaseException | None = None
 
     def done(self) -> int:
         """Return how many files are indexed or given up by now."""
@@ -69,33 +72,27 @@ class Work:
             KeyboardInterrupt: The threads have ended; what they did stays done.
             Exception: Any error in a thread that no file is to blame for.
         """
-        workers = [self._thread(self._add_files, i) for i in range(threads)]
-        auditor = self._thread(self._audit, 0)
-        started = []
-        try:
-            for thread in (*workers, auditor):
-                thread.start()
-                started.append(thread)
-            for worker in workers:
-                while worker.is_alive():
-                    worker.join(timeout=0.1)
-                    watch(self.done())
-        finally:
-            self._stop.set()
-            for thread in started:
-                thread.join()
-        if self._crash is not None:
-            raise self._crash
-
-    def _thread(self, target: Callable[[], None], number: int) -> threading.Thread:
-        def guarded() -> None:
+        # Thread.join is not used: when a signal interrupts it, CPython 3.11 and 3.12
+        # count a thread that still runs as ended, and the next join returns at once.
+        with ThreadPoolExecutor(threads + 1, thread_name_prefix=NAME) as pool:
+            workers = [
+                pool.submit(self._guarded, self._add_files) for _ in range(threads)
+            ]
+            auditor = pool.submit(self._guarded, self._audit)
             try:
-                target()
-            except BaseException as error:
-                self._crash = error
+                while wait(workers, timeout=0.1).not_done:
+                    watch(self.done())
+            finally:
                 self._stop.set()
+        for ended in (*workers, auditor):
+            ended.result()
 
-        return threading.Thread(target=guarded, name=f"{target.__name__}-{number}")
+    def _guarded(self, job: Callable[[], None]) -> None:
+        try:
+            job()
+        except BaseException:
+            self._stop.set()  # nobody goes on after an error
+            raise
 
     def _add_files(self) -> None:
         while not self._stop.is_set():
