@@ -1,0 +1,169 @@
+"""Functions are replaced while somebody looks on, and nothing is left of it."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from atomos import Atom, AtomicInteger, AtomicStampedReference, Ref, dosync
+from atomos.stm import _commit, _operations, _runner, _scope
+from atomos.stm._cell import Cell
+from atomos.stm._operations import Listener, listen, unlisten
+from atomos.stm._seams import Seams, _places
+
+
+class Base:
+    def value(self):
+        return "base"
+
+
+class Below(Base):
+    pass
+
+
+def adds(letter):
+    return lambda method: lambda one: method(one) + letter
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_wrappers_lie_over_each_other_and_go_in_any_order(order):
+    original = Base.value
+    seams = [Seams() for _ in range(3)]
+    for one, letter in zip(seams, "abc", strict=True):
+        one.method(Base, "value", adds(letter))
+    left = "abc"
+    assert Base().value() == "baseabc"
+    for index in order:
+        seams[index].close()
+        left = left.replace("abc"[index], "")
+        assert Base().value() == "base" + left
+    assert Base.value is original
+    assert not _places
+
+
+def test_one_may_wrap_the_same_place_twice():
+    original = Base.value
+    seams = Seams()
+    seams.method(Base, "value", adds("a"))
+    seams.method(Base, "value", adds("b"))
+    assert Base().value() == "baseab"
+    seams.close()
+    seams.close()
+    assert Base.value is original
+
+
+def test_what_is_not_there_is_refused_and_changes_nothing():
+    seams = Seams()
+    with pytest.raises(KeyError):
+        seams.method(Below, "value", adds("a"))
+    assert Below().value() == "base"
+    assert not _places
+
+
+def test_a_function_is_replaced_wherever_it_was_imported():
+    original = _commit.commit
+    calls = []
+
+    def wrap(commit):
+        def counted(tx):
+            calls.append(tx.label)
+            return commit(tx)
+
+        return counted
+
+    seams = Seams()
+    seams.function(_commit, "commit", wrap)
+    try:
+        ref = Ref(1)
+
+        @dosync(name="function")
+        def work():
+            ref.set(2)
+
+        work()
+        with dosync(name="block"):
+            ref.set(3)
+        assert calls == ["function", "block"]
+    finally:
+        seams.close()
+    assert _commit.commit is _runner.commit is _scope.commit is original
+
+
+class Heard(Listener):
+    def __init__(self):
+        self.lines = []
+
+    def before(self, cell, name, args):
+        self.lines.append(("before", cell, name, args))
+
+    def after(self, cell, name, args, result):
+        self.lines.append(("after", cell, name, result))
+
+    def failed(self, cell, name, args, error):
+        self.lines.append(("failed", cell, name, type(error)))
+
+
+@pytest.fixture
+def heard():
+    listener = Heard()
+    listen(listener)
+    yield listener.lines
+    unlisten(listener)
+
+
+def everything():
+    return {
+        (kind, name): vars(kind)[name]
+        for kind in _operations._kinds(Cell)
+        for name in _operations._public(kind)
+    }
+
+
+def test_each_operation_is_told_once(heard):
+    ref, count, pair = Ref(1), AtomicInteger(3), AtomicStampedReference("a", 7)
+    with dosync():
+        ref.set(count.increment_and_get())
+    pair.get_reference()
+    assert heard == [
+        ("before", count, "increment_and_get", ()),
+        ("after", count, "increment_and_get", 4),
+        ("before", ref, "set", (4,)),
+        ("after", ref, "set", 4),
+        ("before", pair, "get_reference", ()),
+        ("after", pair, "get_reference", "a"),
+    ]
+
+
+def test_operations_inside_of_a_swap_are_told(heard):
+    one, other = Atom(1), Atom(10)
+    one.swap(lambda n: n + other.deref())
+    assert [(what, name) for what, _, name, _ in heard] == [
+        ("before", "swap"),
+        ("before", "deref"),
+        ("after", "deref"),
+        ("after", "swap"),
+    ]
+
+
+def test_an_operation_that_raises_is_told(heard):
+    ref = Ref(1)
+    with pytest.raises(RuntimeError):
+        ref.set(2)
+    ref.deref()
+    assert [line[0] for line in heard] == ["before", "failed", "before", "after"]
+
+
+def test_the_methods_are_the_originals_when_nobody_listens():
+    before = everything()
+    one, other = Heard(), Heard()
+    listen(one)
+    listen(other)
+    assert all(before[key] is not value for key, value in everything().items())
+    unlisten(one)
+    assert Ref(7).deref() == 7
+    assert (len(one.lines), len(other.lines)) == (0, 2)
+    unlisten(other)
+    unlisten(other)
+    assert everything() == before
+    assert not _places
