@@ -379,6 +379,7 @@ def test_a_handler_may_restart_and_send():
     park = Park()
     agent.send(park, boom).send(append, 1)
     waiting = start(agent.wait, PATIENCE)
+    until(agent._waiting)  # not between the failure and the restart
     park.go_on.set()
     waiting.join()
     agent.wait(PATIENCE)
