@@ -1,0 +1,184 @@
+"""One run: its threads are started, waited for, and ended, whatever happens."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import traceback
+from _thread import allocate_lock, get_ident
+from contextvars import Context
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from atomos import Atom
+from atomos.stm._handle import current_transaction
+from atomos.stm._registry import my_record
+from atomos.stm._turn import clock
+from atomos.testing._errors import NestedRunError, StuckError
+from atomos.testing._instrument import instrumented
+from atomos.testing._scheduler import Scheduler
+from atomos.testing._task import Stop, controlled, my_task
+from atomos.testing._turns import own_turns_back, own_turns_replaced
+from atomos.testing._workers import hire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from atomos.testing._schedule import Choosing
+    from atomos.testing._task import Task
+
+__all__ = ["Bounds", "execute", "refuse_inside"]
+
+#: Real seconds that a thread which came to no step is given to end.
+GRACE = 0.5
+#: There is one clock and so one run at a time: others wait for it.
+_one = allocate_lock()
+
+
+class Bounds(NamedTuple):
+    """How long a run may last: in steps, and in real seconds without a step."""
+
+    max_steps: int
+    patience: float
+
+
+def refuse_inside() -> None:
+    """Raise where no run can be started.
+
+    Raises:
+        NestedRunError: The caller is inside of a run or of a transaction.
+    """
+    if my_task() is not None:
+        where = "a run: the bodies of one run are threads of it; give all to one call"
+    elif current_transaction() is not None:
+        where = "a transaction, which its threads would wait for: call it outside"
+    else:
+        return
+    msg = f"a run was started inside of {where}"
+    raise NestedRunError(msg)
+
+
+def execute(
+    schedule: Choosing, bodies: Sequence[Callable[[], object]], bounds: Bounds
+) -> Scheduler:
+    """Run `bodies` under `schedule` until all have ended.
+
+    Returns:
+        The scheduler, with what happened; `over` is the error that ended it early.
+    """
+    scheduler = Scheduler(schedule.chooser(), bounds.max_steps)
+    scheduler.give = partial(_give, scheduler)
+    for body in bodies:
+        scheduler.add(_name(body), body)
+    if not bodies:
+        return scheduler
+    with _one, instrumented():
+        collects = gc.isenabled()
+        gc.disable()  # or finalizers would come in at other steps each time
+        try:
+            _begin_alike()
+            scheduler.start()
+            _wait(scheduler, bounds.patience)
+        finally:
+            if collects:
+                gc.enable()
+    return scheduler
+
+
+def _name(body: Callable[[], object]) -> str:
+    while isinstance(body, partial):
+        body = body.func
+    name = getattr(body, "__name__", type(body).__name__)
+    return str(name).strip("<>")
+
+
+def _begin_alike() -> None:
+    """See to it that atoms commit by the same steps whatever has run before.
+
+    A commit of one cell is shorter where the cell is younger than the last commit
+    that saw `observed`. Now all cells are older.
+    """
+    clock.observed = True
+    Atom(0).reset(1)
+
+
+def _give(scheduler: Scheduler, task: Task) -> None:
+    """Let `task` go on; the first time in a thread that is hired for it."""
+    worker = task.worker
+    if worker is None:
+        worker = task.worker = hire()
+        worker.job = partial(_perform, task)
+    worker.gate.release()
+
+
+def _perform(task: Task) -> bool:
+    """Run one body in the thread that was hired for it, which has the baton."""
+    ident = get_ident()
+    record = my_record()
+    own_turns = own_turns_replaced(record)
+    controlled[ident] = task
+    try:
+        if task.scheduler.over is None:
+            assert task.body is not None
+            task.result = Context().run(task.body)
+    except Stop:
+        pass
+    except BaseException as error:
+        task.error = error
+    finally:
+        given_up = controlled.pop(ident, None) is not task
+        own_turns_back(record, own_turns)
+    if given_up:
+        return False
+    assert task.worker is not None
+    task.worker.give_back()
+    task.scheduler.end(task)
+    return True
+
+
+def _wait(scheduler: Scheduler, patience: float) -> None:
+    """Wait for the end of all threads."""
+    seen = -1
+    try:
+        while not scheduler.finished.acquire(timeout=patience):
+            count, seen = seen, len(scheduler.entries)
+            if seen == count and scheduler.over is None:
+                scheduler.over = _stuck(scheduler, patience)
+                break
+        else:
+            return
+    except BaseException as error:
+        scheduler.over = scheduler.over or error
+        _wait_for_end(scheduler)
+        raise
+    _wait_for_end(scheduler)
+
+
+def _wait_for_end(scheduler: Scheduler) -> None:
+    """Wait until all threads have ended; those that do not are given up."""
+    while not scheduler.finished.acquire(timeout=GRACE):
+        task = scheduler.current
+        if task is None or task.worker is None:
+            continue
+        seen = task.stopped, len(scheduler.entries)
+        if scheduler.finished.acquire(timeout=GRACE):
+            return
+        if task is scheduler.current and seen == (task.stopped, len(scheduler.entries)):
+            ident = task.worker.thread.ident
+            assert ident is not None
+            if controlled.pop(ident, None) is task:
+                scheduler.end(task)
+
+
+def _stuck(scheduler: Scheduler, patience: float) -> StuckError:
+    """Return the error that tells where the thread with the baton is."""
+    task = scheduler.current
+    assert task is not None
+    assert task.worker is not None
+    frame = sys._current_frames().get(task.worker.thread.ident or 0)
+    stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
+    return StuckError(
+        f"{task.title()} came to no step for {patience:g} s of real time. It waits for "
+        "something that is not of atomos, perhaps a lock of another thread of the run, "
+        f"or computes for long; then raise `patience`. It is here:\n{stack}"
+    )

@@ -1,0 +1,151 @@
+"""Wrappers of the engine's functions, for `_instrument`."""
+
+from __future__ import annotations
+
+from functools import wraps
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from atomos.testing._task import my_task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from atomos.stm._run import Run
+    from atomos.stm._status import Patience, Status
+    from atomos.stm._wait import Awaited, Sleeper
+    from atomos.testing._task import Task
+
+    Function = Callable[..., Any]
+
+__all__ = [
+    "labelled",
+    "waiting_asleep",
+    "waiting_for_agents",
+    "waiting_for_status",
+    "with_step",
+]
+
+
+def with_step(
+    operation: str, cell: int | None = None, *, can_stop: bool = True
+) -> Callable[[Function], Function]:
+    """Return a wrapper that announces a step before the call.
+
+    Args:
+        operation: Its name in the table.
+        cell: Which argument is the cell; None if none is.
+        can_stop: The run may end there; False for what cleans up.
+    """
+
+    def wrap(function: Function) -> Function:
+        @wraps(function)
+        def stepping(*args: Any) -> Any:
+            task = my_task()
+            if task is not None:
+                on = None if cell is None else args[cell]
+                task.scheduler.step(task, operation, on, can_stop=can_stop)
+            return function(*args)
+
+        return stepping
+
+    return wrap
+
+
+def labelled(operation: str, cell: int | None = None) -> Callable[[Function], Function]:
+    """Return a wrapper that tells what the turn at the clock in the call is for."""
+
+    def wrap(function: Function) -> Function:
+        @wraps(function)
+        def labelling(*args: Any) -> Any:
+            task = my_task()
+            if task is None:
+                return function(*args)
+            before = task.label
+            task.label = operation, None if cell is None else args[cell]
+            try:
+                return function(*args)
+            finally:
+                task.label = before
+
+        return labelling
+
+    return wrap
+
+
+def waiting_for_status(wait_for: Function) -> Function:
+    """Wrap `_status.wait_for`: note for whom and what a thread waits."""
+
+    @wraps(wait_for)
+    def waiting(
+        status: Status, patience: Patience | None, what: str, own: Status | None = None
+    ) -> None:
+        task = my_task()
+        if task is None:
+            wait_for(status, patience, what, own)
+            return
+        task.scheduler.step(task, "wait")
+        end = None if patience is None else patience.deadline
+        task.patience = inf if end is None else end
+        task.outsider = _is_outsider(status, task)
+        before, task.waits_for = (
+            task.waits_for,
+            lambda: f"{what}: {status.label} has it",
+        )
+        try:
+            wait_for(status, patience, what, own)
+        finally:
+            task.waits_for = before
+            task.patience, task.outsider = None, False
+
+    return waiting
+
+
+def _is_outsider(status: Status, task: Task) -> bool:
+    """Whether the thread of `status` is none of the run of `task`."""
+    thread = status.thread
+    return thread is not None and all(
+        one.worker is None or one.worker.thread.ident != thread.ident
+        for one in task.scheduler.tasks
+        if not one.done
+    )
+
+
+def waiting_asleep(sleep: Function) -> Function:
+    """Wrap `_wait._sleep`: note for which cells a thread waits."""
+
+    @wraps(sleep)
+    def waiting(run: Run, sleeper: Sleeper, awaited: Awaited) -> None:
+        task = my_task()
+        if task is None:
+            sleep(run, sleeper, awaited)
+            return
+        names = task.scheduler.names
+        task.scheduler.step(task, "wait")
+        cells = [cell for cell, _ in awaited]
+        before = task.waits_for
+        task.waits_for = lambda: f"a change of {names.all(cells)}, in {run.label}"
+        try:
+            sleep(run, sleeper, awaited)
+        finally:
+            task.waits_for = before
+
+    return waiting
+
+
+def waiting_for_agents(met: Function) -> Function:
+    """Wrap `_waiting._met`: note that a thread waits for an agent."""
+
+    @wraps(met)
+    def waiting(*args: Any) -> Any:
+        task = my_task()
+        if task is None:
+            return met(*args)
+        task.scheduler.step(task, "wait")
+        before, task.waits_for = task.waits_for, lambda: "the actions of agents"
+        try:
+            return met(*args)
+        finally:
+            task.waits_for = before
+
+    return waiting
