@@ -39,7 +39,8 @@ def submitting(submit: Submit) -> Submit:
             else:
                 future.set_result(None)
 
-        task.scheduler.add("send_off" if kick.off else "send", job)
+        name = "send_off" if kick.off else "send"
+        task.scheduler.add(name, job, future.cancel)
         return future
 
     return submitted

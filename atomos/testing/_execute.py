@@ -77,7 +77,6 @@ def execute(
         gc.disable()  # or finalizers would come in at other steps each time
         try:
             _begin_alike()
-            scheduler.start()
             _wait(scheduler, bounds.patience)
         finally:
             if collects:
@@ -121,10 +120,13 @@ def _perform(task: Task) -> bool:
         if task.scheduler.over is None:
             assert task.body is not None
             task.result = Context().run(task.body)
+        else:
+            task.refuse()
     except Stop:
         pass
     except BaseException as error:
-        task.error = error
+        if task.scheduler.over is None:
+            task.error = error  # else it may come of our ending it
     finally:
         given_up = controlled.pop(ident, None) is not task
         own_turns_back(record, own_turns)
@@ -137,9 +139,10 @@ def _perform(task: Task) -> bool:
 
 
 def _wait(scheduler: Scheduler, patience: float) -> None:
-    """Wait for the end of all threads."""
+    """Let the first thread go on, and wait for the end of all."""
     seen = -1
     try:
+        scheduler.start()
         while not scheduler.finished.acquire(timeout=patience):
             count, seen = seen, len(scheduler.entries)
             if seen == count and scheduler.over is None:
@@ -159,15 +162,15 @@ def _wait_for_end(scheduler: Scheduler) -> None:
     while not scheduler.finished.acquire(timeout=GRACE):
         task = scheduler.current
         if task is None or task.worker is None:
-            continue
-        seen = task.stopped, len(scheduler.entries)
+            return  # it was interrupted before it began
+        seen = task.stopped
         if scheduler.finished.acquire(timeout=GRACE):
             return
-        if task is scheduler.current and seen == (task.stopped, len(scheduler.entries)):
+        if task is scheduler.current and seen == task.stopped:
             ident = task.worker.thread.ident
-            assert ident is not None
-            if controlled.pop(ident, None) is task:
-                scheduler.end(task)
+            if controlled.pop(ident or 0, None) is not task:
+                return  # likewise
+            scheduler.end(task)
 
 
 def _stuck(scheduler: Scheduler, patience: float) -> StuckError:

@@ -36,9 +36,10 @@ from atomos.testing._agents import submitting, unless_stopped
 from atomos.testing._locks import gates
 from atomos.testing._task import my_task
 from atomos.testing._time import clocks
-from atomos.testing._turns import Turns, announcing
+from atomos.testing._turns import Replaced, announcing
 from atomos.testing._wrappers import (
     labelled,
+    of_transaction,
     waiting_asleep,
     waiting_for_agents,
     waiting_for_status,
@@ -70,7 +71,7 @@ FUNCTIONS: tuple[tuple[ModuleType, str, Wrap], ...] = (
     (_commit, "_link", with_step("link")),
     (_commit, "_settle", with_step("settle", can_stop=False)),
     (_wait, "wake", with_step("wake", 0, can_stop=False)),
-    (_runner, "finish", with_step("end", can_stop=False)),
+    (_runner, "finish", of_transaction("end", can_stop=False)),
     (_queue, "turn", with_step("queue")),
     (_status, "wait_for", waiting_for_status),
     (_wait, "_sleep", waiting_asleep),
@@ -79,7 +80,7 @@ FUNCTIONS: tuple[tuple[ModuleType, str, Wrap], ...] = (
 
 #: Names of one class or module alone.
 PLACES: tuple[tuple[Any, str, Wrap], ...] = (
-    (_transaction.Transaction, "begin", with_step("begin")),
+    (_transaction.Transaction, "begin", of_transaction("begin")),
     (_commit, "latest", with_step("validate", 0)),
     (_transaction, "latest", with_step("look", 0)),
     (_wait, "latest", with_step("look", 0)),
@@ -131,7 +132,7 @@ class _Instruments:
         self._users = 0
         self._seams = Seams()
         self._heard = _Heard()
-        self._turns: Turns | None = None
+        self._turns: Replaced | None = None
         self._found: list[tuple[Any, str, Wrap]] = []
         self._modules = 0
 
@@ -144,7 +145,7 @@ class _Instruments:
             for place in self._places():
                 self._seams.method(*place)
             listen(self._heard)
-            self._turns = Turns()
+            self._turns = Replaced()
 
     def close(self) -> None:
         """Put it back, if nobody else uses it."""

@@ -156,15 +156,17 @@ def interleaving(scheduler: Scheduler, bodies: int) -> Interleaving:
 
 def error_of(scheduler: Scheduler) -> BaseException | None:
     """Return what to raise for a run, with notes; None if it went well."""
-    error = scheduler.over
-    if error is None:
-        errors = [task.error for task in scheduler.tasks if task.error is not None]
-        if not errors:
-            return None
+    over = error = scheduler.over
+    errors = [task.error for task in scheduler.tasks if task.error is not None]
+    if errors:
         error = errors[0]
         if len(errors) > 1:
             error = BaseExceptionGroup("several bodies raised", errors)
-    add_notes(error, scheduler)
+        if over is not None:
+            # As a rule since the others waited for the one that raised.
+            error.add_note(f"then {type(over).__name__}: {over}")
+    if error is not None:
+        add_notes(error, scheduler)
     return error
 
 

@@ -30,7 +30,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from atomos.testing._errors import DeadlockError, NoProgressError
-from atomos.testing._table import Names, Step, bounded
+from atomos.testing._table import Names, Step, bounded, cut
 from atomos.testing._task import Entry, Stop, Task
 
 if TYPE_CHECKING:
@@ -89,9 +89,14 @@ class Scheduler:
         #: Has the baton for a thread; set by `_run`.
         self.give: Callable[[Task], None]
 
-    def add(self, name: str, body: Callable[[], object]) -> Task:
+    def add(
+        self,
+        name: str,
+        body: Callable[[], object],
+        refuse: Callable[[], object] = lambda: None,
+    ) -> Task:
         """Add a thread, which can go on from now on."""
-        task = Task(self, len(self.tasks), name, body)
+        task = Task(self, len(self.tasks), name, body, refuse)
         self.tasks.append(task)
         return task
 
@@ -349,4 +354,4 @@ class Scheduler:
 def _text(value: object) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else bounded(value)
+    return cut(value) if isinstance(value, str) else bounded(value)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from atomos.stm._cell import Cell
 
-__all__ = ["Names", "Step", "bounded", "table"]
+__all__ = ["Names", "Step", "bounded", "cut", "table"]
 
 #: Characters of a value in the table.
 WIDTH = 40
@@ -35,6 +35,11 @@ def bounded(value: object) -> str:
         text = _repr.repr(value)
     except Exception as error:
         text = f"<its repr raises {type(error).__name__}>"
+    return cut(text)
+
+
+def cut(text: str) -> str:
+    """Return `text` on one line, without addresses, cut to `WIDTH`."""
     text = " ".join(ADDRESS.sub("", text).split())
     return text if len(text) <= WIDTH else text[: WIDTH - 3] + "..."
 

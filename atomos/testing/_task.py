@@ -56,6 +56,7 @@ class Task:
         number: From 0 on, in order of coming. Never changes.
         name: Of what it runs.
         body: What it runs; dropped at the end.
+        refuse: Called instead of `body` if the run is over before it begins.
         worker: The real thread; None before it first has the baton.
         done: Nothing is left to do. Never reset.
         result: What `body` returned.
@@ -90,6 +91,7 @@ class Task:
         "patience",
         "quiet",
         "rechecked",
+        "refuse",
         "result",
         "scheduler",
         "seen",
@@ -105,11 +107,13 @@ class Task:
         number: int,
         name: str,
         body: Callable[[], object],
+        refuse: Callable[[], object],
     ) -> None:
         self.scheduler = scheduler
         self.number = number
         self.name = name
         self.body: Callable[[], object] | None = body
+        self.refuse = refuse
         self.worker: Worker | None = None
         self.done = self.quiet = self.outsider = False
         self.result: object = None

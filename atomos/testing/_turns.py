@@ -1,17 +1,18 @@
 """Steps at the version clock.
 
 The ways in which the engine takes its turn at the clock are iterators, so they are
-replaced by ones that announce a step first. What follows the announcement, taking
-the number, is one call into C, as it is without us: see `_turn`.
+replaced by ones that announce a step first.
 
-With the GIL the numbers lie in a list, to which more are added before they run out.
-So nobody who draws from it comes to its end, and how many steps a commit has does not
-depend on how many numbers were left.
+With the GIL that is `Steps`. Between its taking of a number and the ``try`` in the
+engine nothing is called and nothing loops, as it is without us: see `_turn`. It never
+ends, so how many steps a commit has does not depend on how many numbers were left.
+
+Without the GIL the turn is a lock, so all is left to what was there: `announcing`.
 """
 
 from __future__ import annotations
 
-from operator import length_hint, mul
+from operator import mul
 from typing import TYPE_CHECKING
 
 from atomos.stm import _turn
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from atomos.stm._registry import ThreadRecord
 
-__all__ = ["Turns", "announcing", "own_turns_back", "own_turns_replaced"]
+__all__ = ["Replaced", "announcing", "own_turns_back", "own_turns_replaced"]
 
 
 def announcing(turns: Iterator[int]) -> Iterator[int]:
@@ -38,58 +39,69 @@ def _announce() -> bool:
     return True
 
 
-class Turns:
-    """What `clock.steps` is while somebody runs under a schedule.
+class Steps:
+    """Hands out the numbers of the clock, with the GIL; each is announced.
 
     Attributes:
-        numbers: Those that were laid ready; drawn from by `source`. Unused without
-            the GIL.
-        source: What `clock.steps` is afterwards.
-        present: What it is until then.
+        source: An iterator over a list, as `clock.steps` is without us. Replaced under
+            the lock of `_repair`, and only while `clock.steps` is this object. So a
+            thread that comes late takes what others take, or nothing.
     """
 
-    __slots__ = ("_numbers", "_present", "_source")
+    __slots__ = ("source",)
+
+    def __init__(self, source: Iterator[int]) -> None:
+        self.source = source
+
+    def __iter__(self) -> Steps:
+        return self
+
+    def __next__(self) -> int:
+        """Announce a step, and take a number."""
+        _announce()
+        while True:
+            source = self.source
+            for number in source:
+                return number
+            self._more(source)
+
+    def __length_hint__(self) -> int:
+        """Return that there are more: `more_numbers` need do nothing."""
+        return 1
+
+    def _more(self, ended: Iterator[int]) -> None:
+        """As `more_numbers`, for `source`."""
+        end = clock.end
+        fresh = iter(list(range(end + 1, end + 1 + BATCH)))
+        with _turn._repair.lock:
+            if clock.steps is not self:
+                raise StopIteration  # nobody runs any more: `clock.steps` has them
+            if self.source is ended and clock.end == end:
+                clock.end, self.source = end + BATCH, fresh
+
+
+class Replaced:
+    """`clock.steps` while somebody runs under a schedule."""
+
+    __slots__ = ("_before", "_present")
 
     def __init__(self) -> None:
-        self._numbers: list[int] = []
-        if FREE:
-            self._source = clock.steps
-            self._present = clock.steps = announcing(self._source)
-            return
         while True:
-            before = clock.steps
-            # Who still draws from it finds it at its end, and comes here.
-            self._numbers = list(before)
-            self._source = iter(self._numbers)
-            self._present = map(mul, iter(self._announce, None), self._source)
+            self._before = before = clock.steps
+            self._present = announcing(before) if FREE else Steps(before)
             with _turn._repair.lock:
                 if clock.steps is before:
                     clock.steps = self._present
                     return
 
-    def _announce(self) -> bool:
-        if length_hint(self._source) < BATCH:
-            self._lay_ready()
-        return _announce()
-
-    def _lay_ready(self) -> None:
-        """Add numbers to the list, unless another thread is at it."""
-        end = clock.end
-        fresh = range(end + 1, end + 1 + BATCH)
-        # Not waiting: this may be a signal handler of who holds it.
-        if _turn._repair.lock.acquire(False):
-            try:
-                if clock.end == end:
-                    clock.end = end + BATCH
-                    self._numbers.extend(fresh)
-            finally:
-                _turn._repair.lock.release()
-
     def close(self) -> None:
-        """Put a plain iterator back, with the numbers that are left."""
+        """Put back what was there; with the GIL, an iterator over a list."""
+        present = self._present
         with _turn._repair.lock:
-            if clock.steps is self._present:
-                clock.steps = self._source
+            if isinstance(present, Steps):
+                clock.steps = present.source
+            else:
+                clock.steps = self._before
 
 
 def own_turns_replaced(record: ThreadRecord) -> Iterator[int]:

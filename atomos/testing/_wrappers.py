@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from atomos.stm._run import Run
     from atomos.stm._status import Patience, Status
+    from atomos.stm._transaction import Transaction
     from atomos.stm._wait import Awaited, Sleeper
     from atomos.testing._task import Task
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "labelled",
+    "of_transaction",
     "waiting_asleep",
     "waiting_for_agents",
     "waiting_for_status",
@@ -46,6 +48,26 @@ def with_step(
                 on = None if cell is None else args[cell]
                 task.scheduler.step(task, operation, on, can_stop=can_stop)
             return function(*args)
+
+        return stepping
+
+    return wrap
+
+
+def of_transaction(
+    operation: str, *, can_stop: bool = True
+) -> Callable[[Function], Function]:
+    """Return a wrapper as `with_step`, where the table has the transaction's name."""
+
+    def wrap(function: Function) -> Function:
+        @wraps(function)
+        def stepping(tx: Transaction) -> Any:
+            task = my_task()
+            if task is not None:
+                entry = task.scheduler.step(task, operation, can_stop=can_stop)
+                if entry is not None:
+                    entry.value = tx.label
+            return function(tx)
 
         return stepping
 
@@ -107,7 +129,6 @@ def _is_outsider(status: Status, task: Task) -> bool:
     return thread is not None and all(
         one.worker is None or one.worker.thread.ident != thread.ident
         for one in task.scheduler.tasks
-        if not one.done
     )
 
 
