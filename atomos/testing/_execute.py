@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sys
-import traceback
 from _thread import allocate_lock, get_ident
 from contextvars import Context
 from functools import partial
@@ -13,8 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from atomos import Atom
 from atomos.stm._handle import current_transaction
 from atomos.stm._registry import my_record
+from atomos.stm._seat import new_seat, seats
 from atomos.stm._turn import clock
-from atomos.testing._errors import NestedRunError, StuckError
+from atomos.testing._ending import stuck
+from atomos.testing._errors import NestedRunError
 from atomos.testing._instrument import instrumented
 from atomos.testing._scheduler import Scheduler
 from atomos.testing._task import Stop, controlled, my_task
@@ -114,6 +114,8 @@ def _perform(task: Task) -> bool:
     """Run one body in the thread that was hired for it, which has the baton."""
     ident = get_ident()
     record = my_record()
+    if ident not in seats:
+        new_seat()  # an atom takes a longer way in a thread that has none yet
     own_turns = own_turns_replaced(record)
     controlled[ident] = task
     try:
@@ -146,7 +148,10 @@ def _wait(scheduler: Scheduler, patience: float) -> None:
         while not scheduler.finished.acquire(timeout=patience):
             count, seen = seen, len(scheduler.entries)
             if seen == count and scheduler.over is None:
-                scheduler.over = _stuck(scheduler, patience)
+                task = scheduler.current
+                if task is None:
+                    continue  # it has just ended
+                scheduler.over = stuck(task, patience)
                 break
         else:
             return
@@ -171,17 +176,3 @@ def _wait_for_end(scheduler: Scheduler) -> None:
             if controlled.pop(ident or 0, None) is not task:
                 return  # likewise
             scheduler.end(task)
-
-
-def _stuck(scheduler: Scheduler, patience: float) -> StuckError:
-    """Return the error that tells where the thread with the baton is."""
-    task = scheduler.current
-    assert task is not None
-    assert task.worker is not None
-    frame = sys._current_frames().get(task.worker.thread.ident or 0)
-    stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
-    return StuckError(
-        f"{task.title()} came to no step for {patience:g} s of real time. It waits for "
-        "something that is not of atomos, perhaps a lock of another thread of the run, "
-        f"or computes for long; then raise `patience`. It is here:\n{stack}"
-    )

@@ -117,7 +117,7 @@ class _Heard(Listener):
     ) -> None:
         task = my_task()
         if task is not None:
-            task.scheduler.fill(task, f"! {type(error).__name__}")
+            task.scheduler.fail(task, error)
 
 
 class _Instruments:

@@ -10,7 +10,7 @@ from atomos.stm._fitness import refuse_uncallable
 from atomos.stm._run import is_count, is_seconds
 from atomos.testing._execute import Bounds, execute, refuse_inside
 from atomos.testing._schedule import Schedule
-from atomos.testing._table import Step, table
+from atomos.testing._table import Step, shortly, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -148,7 +148,7 @@ def interleaving(scheduler: Scheduler, bodies: int) -> Interleaving:
     """Return what happened."""
     return Interleaving(
         tuple(task.result for task in scheduler.tasks[:bodies]),
-        scheduler.steps(),
+        steps_of(scheduler),
         scheduler.now,
         _repeating(scheduler.points),
     )
@@ -173,7 +173,22 @@ def error_of(scheduler: Scheduler) -> BaseException | None:
 def add_notes(error: BaseException, scheduler: Scheduler) -> None:
     """Add to `error` the schedule that repeats the run, and the table of its steps."""
     schedule = _repeating(scheduler.points)
-    error.add_note(f"under {schedule!r}:\n{table(scheduler.steps())}")
+    error.add_note(f"under {schedule!r}:\n{table(steps_of(scheduler))}")
+
+
+def steps_of(scheduler: Scheduler) -> tuple[Step, ...]:
+    """Return what happened, as text."""
+    names = scheduler.names
+    return tuple(
+        Step(
+            one.task.title(),
+            one.operation,
+            "" if one.cell is None else names[one.cell],
+            "" if one.value is None else shortly(one.value),
+            one.switched,
+        )
+        for one in scheduler.entries
+    )
 
 
 def _repeating(points: Sequence[Point]) -> Schedule:

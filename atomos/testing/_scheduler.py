@@ -29,8 +29,8 @@ from _thread import allocate_lock
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from atomos.testing._errors import DeadlockError, NoProgressError
-from atomos.testing._table import Names, Step, bounded, cut
+from atomos.testing._ending import deadlock, no_progress
+from atomos.testing._table import Names, bounded
 from atomos.testing._task import Entry, Stop, Task
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ RECHECK = 0.2
 TIRED = 20
 #: Steps that a thread may make to clean up, until it is told again to end.
 UNWINDING = 1000
+#: Types whose values never change.
+UNCHANGING = (int, float, bool)
 #: Real seconds between looks whether a thread that is not of the run lets one go on.
 PAUSE = 0.0005
 
@@ -139,7 +141,7 @@ class Scheduler:
                 self.entries.append(entry)
                 if len(self.entries) <= self._max_steps:
                     return entry
-                self.over = self._no_progress()
+                self.over = no_progress(self.tasks, self._max_steps, self.changes)
         self._stop(task, can_stop)
         return None
 
@@ -203,30 +205,22 @@ class Scheduler:
     def fill(self, task: Task, value: object) -> None:
         """Note what came out of the operation of `task` that ends."""
         entry = task.open.pop()
-        if entry is not None:
-            if value is None or type(value) in (int, str, bool, float):
-                entry.value = value if value is not None else "None"
-                if type(value) is str:
-                    entry.value = bounded(value)
-                return
+        if entry is None or type(value) in UNCHANGING:
+            text = value  # its text can be made later
+        else:
             task.quiet = True
             try:
-                entry.value = bounded(value)
+                text = bounded(value)
             finally:
                 task.quiet = False
+        if entry is not None:
+            entry.value = text
 
-    def steps(self) -> tuple[Step, ...]:
-        """Return what happened."""
-        return tuple(
-            Step(
-                one.task.title(),
-                one.operation,
-                "" if one.cell is None else self.names[one.cell],
-                _text(one.value),
-                one.switched,
-            )
-            for one in self.entries
-        )
+    def fail(self, task: Task, error: BaseException) -> None:
+        """Note that the operation of `task` ends with an exception."""
+        entry = task.open.pop()
+        if entry is not None and not isinstance(error, Stop):
+            entry.value = f"! {type(error).__name__}"
 
     # Who goes on
 
@@ -274,7 +268,7 @@ class Scheduler:
             if able:
                 return self._ask(able[0], able[1:], False) if able[1:] else able[0]
             if self.over is None:
-                self.over = self._deadlock()
+                self.over = deadlock(self.tasks, self.names)
         return next(one for one in self.tasks if not one.done)
 
     def _ask(
@@ -325,33 +319,3 @@ class Scheduler:
             if any(map(self._can_go_on, self.tasks)):
                 return True
         return False
-
-    # How it ends
-
-    def _deadlock(self) -> DeadlockError:
-        lines = [
-            f"  {one.title()} waits for {self.names.within(one.waits_for())}"
-            for one in self.tasks
-            if not one.done
-        ]
-        return DeadlockError(
-            "all threads wait, and no time ends it:\n"
-            + "\n".join(lines)
-            + "\nSee in the table who should have let them go on"
-        )
-
-    def _no_progress(self) -> NoProgressError:
-        left = [one for one in self.tasks if not one.done]
-        names = ", ".join(one.title() for one in left)
-        tired = all(one.tired == self.changes or one.gate is not None for one in left)
-        why = "only wait for each other" if tired else "have not ended"
-        return NoProgressError(
-            f"after {self._max_steps} steps {names} {why}: see in the table what they "
-            "do, or raise max_steps"
-        )
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    return cut(value) if isinstance(value, str) else bounded(value)

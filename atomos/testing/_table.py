@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from atomos.stm._cell import Cell
 
-__all__ = ["Names", "Step", "bounded", "cut", "table"]
+__all__ = ["Names", "Step", "bounded", "shortly", "table"]
 
 #: Characters of a value in the table.
 WIDTH = 40
@@ -35,12 +35,14 @@ def bounded(value: object) -> str:
         text = _repr.repr(value)
     except Exception as error:
         text = f"<its repr raises {type(error).__name__}>"
-    return cut(text)
+    return shortly(text)
 
 
-def cut(text: str) -> str:
-    """Return `text` on one line, without addresses, cut to `WIDTH`."""
-    text = " ".join(ADDRESS.sub("", text).split())
+def shortly(value: object) -> str:
+    """Return a text, or the `repr` of a number, on one line and cut to `WIDTH`."""
+    if not isinstance(value, str):
+        return bounded(value)
+    text = " ".join(ADDRESS.sub("", value).split())
     return text if len(text) <= WIDTH else text[: WIDTH - 3] + "..."
 
 
