@@ -37,6 +37,8 @@ def _no_thread_left_behind():
     before = set(threading.enumerate())
     yield
     for thread in set(threading.enumerate()) - before:
-        if not thread.name.startswith(("asyncio", "ThreadPoolExecutor", "atomos-send")):
+        if not thread.name.startswith(
+            ("asyncio", "ThreadPoolExecutor", "atomos-send", "atomos-testing")
+        ):
             thread.join(PATIENCE)
             assert not thread.is_alive(), f"{thread.name} is still running"

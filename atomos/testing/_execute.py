@@ -6,9 +6,12 @@ import gc
 from _thread import allocate_lock, get_ident
 from contextvars import Context
 from functools import partial
+from time import monotonic
+from types import MethodType
 from typing import TYPE_CHECKING, NamedTuple
 
 from atomos import Atom
+from atomos.stm._cell import Cell
 from atomos.stm._handle import current_transaction
 from atomos.stm._registry import my_record
 from atomos.stm._seat import new_seat, seats
@@ -24,11 +27,14 @@ from atomos.testing._workers import hire
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from atomos.testing._errors import StuckError
     from atomos.testing._schedule import Choosing
     from atomos.testing._task import Task
 
 __all__ = ["Bounds", "execute", "refuse_inside"]
 
+#: Real seconds between looks: on its way to sleep a thread may overlook a signal.
+LOOK = 0.2
 #: Real seconds that a thread which came to no step is given to end.
 GRACE = 0.5
 #: There is one clock and so one run at a time: others wait for it.
@@ -69,7 +75,7 @@ def execute(
     scheduler = Scheduler(schedule.chooser(), bounds.max_steps)
     scheduler.give = partial(_give, scheduler)
     for body in bodies:
-        scheduler.add(_name(body), body)
+        scheduler.add(_name(body), _looked_up_late(body))
     if not bodies:
         return scheduler
     with _one, instrumented():
@@ -89,6 +95,13 @@ def _name(body: Callable[[], object]) -> str:
         body = body.func
     name = getattr(body, "__name__", type(body).__name__)
     return str(name).strip("<>")
+
+
+def _looked_up_late(body: Callable[[], object]) -> Callable[[], object]:
+    """Return `body`; a method of a cell is looked up again, when it can be seen."""
+    if isinstance(body, MethodType) and isinstance(body.__self__, Cell):
+        return lambda: getattr(body.__self__, body.__name__)()
+    return body
 
 
 def _begin_alike() -> None:
@@ -142,24 +155,30 @@ def _perform(task: Task) -> bool:
 
 def _wait(scheduler: Scheduler, patience: float) -> None:
     """Let the first thread go on, and wait for the end of all."""
-    seen = -1
     try:
         scheduler.start()
-        while not scheduler.finished.acquire(timeout=patience):
-            count, seen = seen, len(scheduler.entries)
-            if seen == count and scheduler.over is None:
-                task = scheduler.current
-                if task is None:
-                    continue  # it has just ended
-                scheduler.over = stuck(task, patience)
-                break
-        else:
-            return
+        scheduler.over = _first_stuck(scheduler, patience) or scheduler.over
     except BaseException as error:
         scheduler.over = scheduler.over or error
         _wait_for_end(scheduler)
         raise
-    _wait_for_end(scheduler)
+    if scheduler.over is not None:
+        _wait_for_end(scheduler)
+
+
+def _first_stuck(scheduler: Scheduler, patience: float) -> StuckError | None:
+    """Wait for the end; return an error if a thread comes to no step for long."""
+    seen, end = -1, 0.0
+    while not scheduler.finished.acquire(timeout=min(LOOK, patience)):
+        task = scheduler.current
+        if task is None or len(scheduler.entries) != seen:
+            seen, end = len(scheduler.entries), monotonic() + patience
+        elif scheduler.over is not None:
+            return None  # it was told to end
+        elif monotonic() >= end:
+            return stuck(task, patience)
+    scheduler.finished.release()
+    return None
 
 
 def _wait_for_end(scheduler: Scheduler) -> None:

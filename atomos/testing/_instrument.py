@@ -85,6 +85,7 @@ PLACES: tuple[tuple[Any, str, Wrap], ...] = (
     (_transaction, "latest", with_step("look", 0)),
     (_wait, "latest", with_step("look", 0)),
     (_performer.Performer, "_perform", with_step("perform", 0)),
+    (_performer, "exchange", labelled("publish", 0)),
     (_performer.Performer, "_report", unless_stopped),
     (_serial.Serial, "_schedule", with_step("schedule", 0)),
     (_serial.Serial, "_finish", with_step("finish", 0, can_stop=False)),
@@ -110,14 +111,14 @@ class _Heard(Listener):
     ) -> None:
         task = my_task()
         if task is not None:
-            task.scheduler.fill(task, result)
+            task.fill(result)
 
     def failed(
         self, cell: Cell[Any], name: str, args: tuple[Any, ...], error: BaseException
     ) -> None:
         task = my_task()
         if task is not None:
-            task.scheduler.fail(task, error)
+            task.fail(error)
 
 
 class _Instruments:

@@ -73,6 +73,8 @@ def run_interleaved(
     end; an agent with an executor of its own is not under control. Other threads of
     the process go on as ever. Runs of several threads wait for each other.
 
+    What is not seen: a method that was looked up before, as ``get = cell.get``.
+
     Args:
         schedule: A `Schedule` or `Priorities`.
         *bodies: Functions without parameters. They may wait for each other by what

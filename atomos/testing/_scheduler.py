@@ -25,13 +25,13 @@ on, as if they slept.
 from __future__ import annotations
 
 import time
-from _thread import allocate_lock
+from _thread import allocate_lock, get_ident
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from atomos.testing._ending import deadlock, no_progress
-from atomos.testing._table import Names, bounded
-from atomos.testing._task import Entry, Stop, Task
+from atomos.testing._table import Names
+from atomos.testing._task import Entry, Stop, Task, controlled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,8 +52,8 @@ RECHECK = 0.2
 TIRED = 20
 #: Steps that a thread may make to clean up, until it is told again to end.
 UNWINDING = 1000
-#: Types whose values never change.
-UNCHANGING = (int, float, bool)
+#: How often it is told.
+STUBBORN = 5
 #: Real seconds between looks whether a thread that is not of the run lets one go on.
 PAUSE = 0.0005
 
@@ -202,26 +202,6 @@ class Scheduler:
         self.current = chosen = self._next()
         self.give(chosen)
 
-    def fill(self, task: Task, value: object) -> None:
-        """Note what came out of the operation of `task` that ends."""
-        entry = task.open.pop()
-        if entry is None or type(value) in UNCHANGING:
-            text = value  # its text can be made later
-        else:
-            task.quiet = True
-            try:
-                text = bounded(value)
-            finally:
-                task.quiet = False
-        if entry is not None:
-            entry.value = text
-
-    def fail(self, task: Task, error: BaseException) -> None:
-        """Note that the operation of `task` ends with an exception."""
-        entry = task.open.pop()
-        if entry is not None and not isinstance(error, Stop):
-            entry.value = f"! {type(error).__name__}"
-
     # Who goes on
 
     def _hand_over(self, task: Task, chosen: Task, switched: bool) -> None:
@@ -234,11 +214,21 @@ class Scheduler:
 
     def _stop(self, task: Task, can_stop: bool, *, again: bool = False) -> None:
         """Raise `Stop`, unless `task` is cleaning up already."""
+        if task.stopped > STUBBORN * UNWINDING:
+            self._park(task)
         if can_stop and (again or task.stopped % UNWINDING == 0):
             task.stopped += 1
             raise Stop
         if task.stopped:
             task.stopped += 1
+
+    def _park(self, task: Task) -> None:
+        """Leave a thread that catches everything where it is, for good."""
+        del controlled[get_ident()]
+        self.end(task)
+        forever = allocate_lock()
+        forever.acquire()
+        forever.acquire()
 
     def _can_go_on(self, task: Task) -> bool:
         return not task.done and (

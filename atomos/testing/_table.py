@@ -25,7 +25,31 @@ FULL, AROUND = 200, 3
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 HEAD = ("step", "", "thread", "operation", "ref", "value")
 
-_repr = Repr()
+#: A set with more elements is not put in order.
+LARGE = 100
+
+
+class _Alike(Repr):
+    """Shows equal values alike, whatever the hashes are."""
+
+    def repr_frozenset(self, value: frozenset[object], level: int) -> str:
+        return self._set("frozenset", value, level)
+
+    def repr_set(self, value: set[object], level: int) -> str:
+        return self._set("set", value, level)
+
+    def _set(self, kind: str, value: Iterable[object], level: int) -> str:
+        elements = list(value)
+        if not elements:
+            return f"{kind}()"
+        if level <= 0 or len(elements) > LARGE:
+            return f"{kind}(<{len(elements)} elements>)"
+        texts = sorted(self.repr1(one, level - 1) for one in elements)
+        inner = f"{{{', '.join(texts)}}}"
+        return inner if kind == "set" else f"{kind}({inner})"
+
+
+_repr = _Alike()
 _repr.maxstring = _repr.maxother = _repr.maxlong = WIDTH
 
 

@@ -6,6 +6,8 @@ from _thread import get_ident
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from atomos.testing._table import bounded
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 
 __all__ = ["Entry", "Stop", "Task", "controlled", "my_task"]
+
+
+#: Types whose values never change.
+UNCHANGING = (int, float, bool)
 
 
 class Stop(BaseException):
@@ -131,6 +137,26 @@ class Task:
     def title(self) -> str:
         """Return what tables and messages call it."""
         return f"{self.number} {self.name}"
+
+    def fill(self, value: object) -> None:
+        """Note what came out of its operation that ends."""
+        entry = self.open.pop()
+        if entry is None:
+            return
+        if type(value) in UNCHANGING:
+            entry.value = value  # its text can be made later
+            return
+        self.quiet = True
+        try:
+            entry.value = bounded(value)
+        finally:
+            self.quiet = False
+
+    def fail(self, error: BaseException) -> None:
+        """Note that its operation ends with an exception."""
+        entry = self.open.pop()
+        if entry is not None and not isinstance(error, Stop):
+            entry.value = f"! {type(error).__name__}"
 
 
 #: Thread ident -> what it is in the run that is under way. Each thread writes its own.

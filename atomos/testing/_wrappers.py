@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from atomos.stm._status import Patience, Status
     from atomos.stm._transaction import Transaction
     from atomos.stm._wait import Awaited, Sleeper
+    from atomos.testing._scheduler import Scheduler
     from atomos.testing._task import Task
 
     Function = Callable[..., Any]
@@ -109,11 +110,11 @@ def waiting_for_status(wait_for: Function) -> Function:
         task.scheduler.step(task, "wait")
         end = None if patience is None else patience.deadline
         task.patience = inf if end is None else end
-        task.outsider = _is_outsider(status, task)
-        before, task.waits_for = (
-            task.waits_for,
-            lambda: f"{what}: {status.label} has it",
-        )
+        holder = _task_of(status, task.scheduler)
+        task.outsider = holder is None
+        who = "another thread" if holder is None else holder.title()
+        before = task.waits_for
+        task.waits_for = lambda: f"{what}; {who} has it, in {status.label}"
         try:
             wait_for(status, patience, what, own)
         finally:
@@ -123,13 +124,13 @@ def waiting_for_status(wait_for: Function) -> Function:
     return waiting
 
 
-def _is_outsider(status: Status, task: Task) -> bool:
-    """Whether the thread of `status` is none of the run of `task`."""
-    thread = status.thread
-    return thread is not None and all(
-        one.worker is None or one.worker.thread.ident != thread.ident
-        for one in task.scheduler.tasks
-    )
+def _task_of(status: Status, scheduler: Scheduler) -> Task | None:
+    """Return whose status it is; None if its thread is not of the run."""
+    for one in scheduler.tasks:
+        worker, thread = one.worker, status.thread
+        if worker and thread and worker.thread.ident == thread.ident:
+            return one
+    return None
 
 
 def waiting_asleep(sleep: Function) -> Function:

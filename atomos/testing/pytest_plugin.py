@@ -59,9 +59,7 @@ def pytest_terminal_summary(
     done = config.stash.get(_done, [])
     if done:
         runs = sum(one.runs for one in done)
-        rest = (
-            "" if all(one.complete for one in done) else ", not all of them to the end"
-        )
+        rest = "" if all(one.complete for one in done) else ", not all to the end"
         terminalreporter.write_line(
             f"atomos: {runs} schedules run in {len(done)} explorations{rest}"
         )
