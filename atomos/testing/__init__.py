@@ -15,6 +15,7 @@ from atomos.testing._explore import Exploration, explore
 from atomos.testing._interleaved import Interleaving, run_interleaved
 from atomos.testing._pct import Priorities
 from atomos.testing._schedule import Schedule
+from atomos.testing._stateful import TransactionalStateMachine, transaction
 from atomos.testing._strategies import priorities, schedules
 from atomos.testing._table import Step
 from atomos.testing._time import now, sleep
@@ -29,10 +30,12 @@ __all__ = [
     "Schedule",
     "Step",
     "StuckError",
+    "TransactionalStateMachine",
     "explore",
     "now",
     "priorities",
     "run_interleaved",
     "schedules",
     "sleep",
+    "transaction",
 ]
