@@ -14,6 +14,7 @@ __all__ = [
     "AgentTimeout",
     "AtomosError",
     "CommuteError",
+    "HistoryError",
     "HistoryLostError",
     "InTransactionError",
     "IsolationError",
@@ -91,6 +92,10 @@ class WouldDeadlockError(AtomosError, RuntimeError):
 
 class HistoryLostError(AtomosError, RuntimeError):
     """A snapshot needs a version that `max_history` has dropped."""
+
+
+class HistoryError(AtomosError, ValueError):
+    """A history for a checker of `atomos.testing` was recorded in a wrong way."""
 
 
 class TransactionAborted(AtomosError, RuntimeError):

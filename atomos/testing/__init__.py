@@ -12,9 +12,12 @@ from atomos.testing._errors import (
     StuckError,
 )
 from atomos.testing._explore import Exploration, explore
+from atomos.testing._history import History
 from atomos.testing._interleaved import Interleaving, run_interleaved
+from atomos.testing._linearizable import Model, check_linearizable
 from atomos.testing._pct import Priorities
 from atomos.testing._schedule import Schedule
+from atomos.testing._serializable import check_serializable, check_snapshot_isolation
 from atomos.testing._stateful import TransactionalStateMachine, transaction
 from atomos.testing._strategies import priorities, schedules
 from atomos.testing._table import Step
@@ -23,7 +26,9 @@ from atomos.testing._time import now, sleep
 __all__ = [
     "DeadlockError",
     "Exploration",
+    "History",
     "Interleaving",
+    "Model",
     "NestedRunError",
     "NoProgressError",
     "Priorities",
@@ -31,6 +36,9 @@ __all__ = [
     "Step",
     "StuckError",
     "TransactionalStateMachine",
+    "check_linearizable",
+    "check_serializable",
+    "check_snapshot_isolation",
     "explore",
     "now",
     "priorities",
