@@ -27,6 +27,7 @@ MODULES = [
     "atomos.stm._retry",
     "atomos.stm._waited",
     "atomos.stm.ref",
+    "atomos.testing",
 ]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)

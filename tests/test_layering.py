@@ -150,6 +150,12 @@ def test_the_atomics_and_the_demo_are_on_top():
         assert not names & {"atom", "reference", "stm.ref", "__init__", "_demo"}, path
 
 
+def test_the_test_kit_is_on_top():
+    for path in [*MODULES, *(ROOT / "atomic").glob("*.py")]:
+        names = set.union(*imports_of(path).values())
+        assert not any(name.split(".")[0] == "testing" for name in names), path
+
+
 def test_only_the_standard_library_and_sortedcontainers():
     import sys
 

@@ -37,7 +37,7 @@ class Step(NamedTuple, Generic[M]):
 
 
 class Graph(Generic[M]):
-    """Nodes and the steps from each. No cycle may have the length 0.
+    """Nodes and the steps from each. No cycle may be shorter than 2.
 
     Attributes:
         steps: Those from each node.

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from atomos.stm._cell import Cell
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
@@ -97,10 +99,9 @@ def outcome(result: object, error: BaseException | None) -> str:
 
 def label(key: Hashable) -> str:
     """Return what messages call a key: a string as it is, a ref by its name."""
-    if isinstance(key, str):
-        return key
-    name = getattr(key, "name", None)
-    return name if isinstance(name, str) else repr(key)
+    if isinstance(key, Cell):
+        return key._label()
+    return key if isinstance(key, str) else repr(key)
 
 
 def shown(value: Sequence[Hashable]) -> str:

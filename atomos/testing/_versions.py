@@ -49,7 +49,7 @@ class Versions:
         seen: What they saw, but for what is an anomaly by itself.
         orders: For each key the longest list that one of them saw.
         anomalies: What is wrong whatever their order is.
-        _last: By number and key, what was appended last.
+        _own: By number and key, what was appended, in its order.
         _odd: The reads that hold every element that any read holds.
     """
 
@@ -63,7 +63,7 @@ class Versions:
         self.seen: list[Seen] = []
         self.orders: dict[Hashable, tuple[Hashable, ...]] = {}
         self.writer: dict[Element, int] = {}
-        self._last: dict[tuple[int, Hashable], Hashable] = {}
+        self._own: dict[tuple[int, Hashable], list[Hashable]] = {}
         self._odd: list[Seen] = []
         try:
             self.transactions = _committed(every)
@@ -92,7 +92,7 @@ class Versions:
                     )
                     raise HistoryError(msg)
                 self.writer[step] = number
-                self._last[number, step.key] = step.element
+                self._own.setdefault((number, step.key), []).append(step.element)
 
     def _look_at_reads(self) -> None:
         """Collect what was seen, and the order for each key."""
@@ -159,15 +159,35 @@ class Versions:
         }
         for read in self._odd:
             found: set[Hashable] = set()
+            count: dict[int, int] = {}
             for element in read.value:
                 if element in found:
                     fact = f"{self._told(read)}, with {element!r} twice"
                     self._wrong("duplicate append", fact, read.reader)
                     break
                 found.add(element)
-                if (read.key, element) not in self.writer:
+                writer = self.writer.get((read.key, element))
+                if writer is None:
                     self._look_at_stranger(read, element, given_up)
                     break
+                place = count.get(writer, 0)
+                count[writer] = place + 1
+                expected = self._own[writer, read.key][place]
+                if element != expected:
+                    self._out_of_order(read, writer, expected, element)
+                    break
+
+    def _out_of_order(
+        self, read: Seen, writer: int, first: Hashable, second: Hashable
+    ) -> None:
+        by = self.transactions[writer]
+        how = "after it" if first in read.value else "not in it"
+        fact = (
+            f"{self._told(read)}, but {by} had appended {first!r} before {second!r}, "
+            f"and {first!r} is {how}"
+        )
+        name = "incompatible order" if first in read.value else "lost append"
+        self._wrong(name, fact, read.reader, writer)
 
     def _look_at_stranger(
         self, read: Seen, element: Hashable, given_up: Mapping[Element, Transaction]
@@ -187,7 +207,7 @@ class Versions:
         """See that who saw an append saw all that its transaction appended there."""
         for reader, key, value in self.seen:
             writer = self.writer.get((key, value[-1])) if value else None
-            if writer is None or (last := self._last[writer, key]) == value[-1]:
+            if writer is None or (last := self._own[writer, key][-1]) == value[-1]:
                 continue
             fact = (
                 f"{self._told(Seen(reader, key, value))}, the middle of "
@@ -199,14 +219,14 @@ class Versions:
         """See that of those who saw the same of a key only one appended to it."""
         first: dict[tuple[Hashable, int], int] = {}
         for reader, key, value in self.seen:
-            if (reader, key) not in self._last:
+            if (reader, key) not in self._own:
                 continue
             other = first.setdefault((key, len(value)), reader)
             if other != reader:
                 fact = (
                     f"{self.transactions[other]} and {self.transactions[reader]} both "
                     f"read {label(key)} = {shown(value)}, and both appended to it: "
-                    f"{self._last[other, key]!r} and {self._last[reader, key]!r}"
+                    f"{self._own[other, key][-1]!r} and {self._own[reader, key][-1]!r}"
                 )
                 self._wrong("lost update (P4)", fact, other, reader)
 
