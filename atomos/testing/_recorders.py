@@ -169,12 +169,20 @@ class TransactionRecorder(Recorder):
             `value`.
 
         Raises:
-            HistoryError: The `with` block is not running.
+            HistoryError: The `with` block is not running, or `value` is no list.
 
         Cost: O(length of the list).
         """
         self._refuse_outside("read")
-        self.steps.append(Read(key, tuple(value)))
+        try:
+            elements = tuple(value)
+        except TypeError:
+            msg = (
+                f"read() of {self!r} was given {value!r}, which is no list: keep what "
+                "is checked in tuples or lists that are only ever appended to"
+            )
+            raise HistoryError(msg) from None
+        self.steps.append(Read(key, elements))
         return value
 
     def append(self, key: Hashable, element: H) -> H:

@@ -145,6 +145,14 @@ def test_values_are_copied():
     assert history.transactions[0].steps == (("x", (1,)),)
 
 
+def test_what_is_no_list():
+    history = History()
+    with history.transaction("one") as t:
+        with pytest.raises(HistoryError, match="was given 5, which is no list"):
+            t.read("x", 5)
+    assert history.transactions[0].steps == ()
+
+
 def test_names_are_distinct():
     history = History()
     for name in [None, "a", "a", "b", None, "T6", None, "a#2"]:
