@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import (
     rows_calls,
+    rows_kit,
     rows_memory,
     rows_snapshot,
     rows_threads,
@@ -24,6 +25,7 @@ WORKS: tuple[Work, ...] = (
     *rows_memory.WORKS,
     *rows_snapshot.WORKS,
     *rows_waiting.WORKS,
+    *rows_kit.WORKS,
 )
 
 

@@ -37,6 +37,7 @@ ROWS = [
     *("memory-version", "memory-version-deep"),
     "sum",
     *("hand-over-1", "hand-over-4", "wake-up"),
+    *("kit-swap", "kit-transfer"),
 ]
 
 
