@@ -144,6 +144,22 @@ def test_without_real_time(check, name):
     assert check(transactions(*WRONG[name][0]), real_time=False)
 
 
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [w("x", 1), r("x", 2)],  # what it has appended is replaced
+        [w("x", 1), r("x", 1, 2)],  # or is not the last
+        [r("x", 2), r("x")],  # what others had appended is gone
+        [r("x"), r("x", 2)],  # or comes while it runs
+        [r("x", 2, 1), w("x", 1)],  # what it will append is there
+    ],
+)
+def test_a_transaction_that_does_not_agree_with_itself(steps):
+    history = transactions(Plan(w("x", 2)), Plan(*steps))
+    for check in (check_serializable, check_snapshot_isolation):
+        assert names(check(history)) == ["internal inconsistency"]
+
+
 def test_a_fork_that_snapshot_isolation_sees_only_with_two_rw_apart():
     """Four transactions, two rw edges, none of them after the other."""
     history = transactions(*WRONG["long fork (G-nonadjacent)"][0])
@@ -303,7 +319,8 @@ def plans(draw, last):
             ]
             if key not in seen or draw(st.integers(0, 9)) == 0:
                 seen[key] = tuple(others[: draw(st.integers(0, len(others)))])
-            done.append(r(key, *seen[key], *mine[key]))
+            own = () if draw(st.integers(0, 9)) == 0 else mine[key]
+            done.append(r(key, *seen[key], *own))
         begin = draw(st.integers(0, 6))
         end = begin + draw(st.integers(0, 6))
         found.append(Plan(*done, ends=ends, begin=begin, end=end))
