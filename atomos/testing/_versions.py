@@ -155,7 +155,6 @@ class Versions:
             step: transaction
             for transaction in every
             for step in (*_appends(transaction.steps), *transaction.lost)
-            if step not in self.writer
         }
         for read in self._odd:
             found: set[Hashable] = set()

@@ -114,7 +114,7 @@ def histories(draw):
     return model, events
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(histories())
 def test_as_each_order(drawn):
     """The same answer as trying each order; and the shortest beginning is told of."""
