@@ -180,6 +180,7 @@ def test_one_of_which_nobody_knows():
 def test_one_of_which_nobody_knows_is_known_through_another_one():
     first = Plan(w("x", 1), ends=None)
     second = Plan(r("x", 1), w("y", 1), ends=None)
+    assert check_serializable(transactions(first, second, after(y=[1])))
     assert check_serializable(transactions(first, second, after(x=[1], y=[1])))
     assert not check_serializable(transactions(first, second, after(x=[], y=[1])))
 
@@ -255,8 +256,19 @@ def test_what_it_says_of_each_edge():
     assert "T1 appended 1 to x, and T2 read [1]" in text
     assert "T2 appended 1 to y, and T4 read [1]" in text
     assert "T4 appended 2 to z, before T1 appended 1" in text
-    stale = transactions(Plan(w("x", 1), end=5), Plan(r("x"), begin=6, end=7))
-    assert "T1 had ended before T2 began" in repr(check_serializable(stale))
+
+
+def test_what_it_says_of_time():
+    """However long ago, and whoever came between."""
+    plans = [Plan(w("z", n), begin=10 * n, end=10 * n + 5) for n in range(9)]
+    plans[3] = Plan(w("x", "a"), begin=30, end=35, name="Ann")
+    plans[7] = Plan(r("x"), begin=70, end=75, name="Bob")
+    assert repr(check_serializable(transactions(*plans))).splitlines() == [
+        "not strictly serializable",
+        "real-time stale read (G-single)",
+        "  Ann had ended before Bob began",
+        "  Bob read x = [], before Ann appended 'a'",
+    ]
 
 
 def test_many_are_told_of_in_short():
@@ -393,6 +405,9 @@ def test_two_appends_that_no_read_shows():
     (found,) = check_snapshot_isolation(transactions(blind, reader)).anomalies
     assert found.name == "read skew (G-single, A5A)"
     assert found.facts[1] == "T2 appended 2 to x, before T1 appended 1"
+    sees_half = Plan(r("x"), r("y", 1))
+    (found,) = check_serializable(transactions(reader, sees_half)).anomalies
+    assert found.facts[1] == "T2 read x = [], before T1 appended 2"
     late = Plan(r("y", 1), w("x", 1))
     assert check_snapshot_isolation(transactions(late, reader))
 
