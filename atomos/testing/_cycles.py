@@ -64,7 +64,7 @@ class Graph(Generic[M]):
         best: list[Step[M]] | None = None
         shortest = len(self.steps) + 1
         patience = PATIENCE
-        for component in sorted(self._components(), key=len):
+        for component in self._components():
             within = set(component)
             for start in component:
                 cycle, seen = self._through(start, within, shortest)

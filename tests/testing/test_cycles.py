@@ -8,7 +8,7 @@ from time import thread_time
 
 import pytest
 from helpers import Attempts, elsewhere, run_threads
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from plans import Plan, after, is_serializable, is_snapshot, r, transactions, w
 
@@ -261,7 +261,7 @@ def test_what_it_says_of_each_edge():
 def test_what_it_says_of_time():
     """However long ago, and whoever came between."""
     plans = [Plan(w("z", n), begin=10 * n, end=10 * n + 5) for n in range(9)]
-    plans[3] = Plan(w("x", "a"), begin=30, end=35, name="Ann")
+    plans[3] = Plan(w("x", "a"), begin=1, end=35, name="Ann")
     plans[7] = Plan(r("x"), begin=70, end=75, name="Bob")
     assert repr(check_serializable(transactions(*plans))).splitlines() == [
         "not strictly serializable",
@@ -429,7 +429,13 @@ def lengths_of_cycles(nodes, edges):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 1))))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.integers(0, 4), st.sampled_from([1, 1, 0])),
+        min_size=5,
+    )
+)
+@example([(0, 1, 1), (1, 2, 1), (2, 3, 1), (3, 0, 1), (3, 1, 1)])
 def test_the_cycle_is_a_shortest_one(edges):
     edges = [edge for edge in edges if edge[0] != edge[1]]
     graph = Graph(5)
@@ -445,6 +451,15 @@ def test_the_cycle_is_a_shortest_one(edges):
     ends = [edges[step.mark][:2] for step in cycle]
     for (_, target), (source, _) in zip(ends, [*ends[1:], ends[0]], strict=True):
         assert target == source
+
+
+def test_steps_without_length_are_gone_first():
+    """Node 1 is found by a step of length 1, and then at no distance at all."""
+    graph = Graph(4)
+    for edge in [(0, 1, 1), (0, 2, 0), (2, 1, 0), (1, 3, 1), (3, 0, 1)]:
+        graph.add(*edge, edge)
+    cycle, _ = graph._through(0, set(range(4)), 3)
+    assert [step.target for step in cycle] == [2, 1, 3, 0]
 
 
 def big(count):
