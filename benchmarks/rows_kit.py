@@ -44,7 +44,7 @@ def kit_round(count: int) -> dict[str, float]:
     """Return times before the kit was ever loaded, and after it was used.
 
     Hypothesis imports asyncio, and where that is imported each use of a ref looks at
-    the task that is running, which makes a transfer 1.5 times as long. So it is there
+    the task that is running, which makes a transfer 1.1 times as long. So it is there
     before, too.
 
     Args:

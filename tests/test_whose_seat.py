@@ -344,3 +344,33 @@ def test_blocks_are_noted_in_a_seat_that_is_made_late():
         assert cells.seen() == (1, 1)
         assert seats[get_ident()].tx is BLOCKS
     assert cells.seen() == (1, 1)
+
+
+@pytest.mark.parametrize("form", ["decorator", "function"])
+def test_where_the_loop_is_hidden_the_task_is_another_one(form):
+    """Who runs another loop in the middle of a task hides the outer one first."""
+    cells = Cells()
+
+    def body():
+        cells.put(1)
+        outer = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
+        try:
+            seen = cells.seen()
+            inside = cells.are_inside(), _alter_works(cells)
+        finally:
+            asyncio._set_running_loop(outer)
+        return seen, inside, cells.seen()
+
+    async def main():
+        return transact(form, body)
+
+    assert asyncio.run(main()) == ((0, 0), (False, False), (1, 1))
+
+
+def _alter_works(cells):
+    try:
+        cells.ref.alter(lambda n: n)
+    except NoTransactionError:
+        return False
+    return True

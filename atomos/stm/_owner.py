@@ -28,7 +28,8 @@ class Asyncio:
     count; classes have none there.
     """
 
-    running_loop: ClassVar[Callable[[], Any] | None] = None
+    #: Until then what it returns is never None, as if a loop was running.
+    running_loop: ClassVar[Callable[[], Any]] = object
     current_task: ClassVar[Callable[[Any], Any] | None] = None
 
 
@@ -41,29 +42,27 @@ def current_task() -> object | None:
     Cost: one dict lookup while asyncio is not imported, else two C calls.
     """
     running_loop = Asyncio.running_loop
-    if running_loop is None:
-        if "asyncio.tasks" not in modules:
+    if running_loop is object:
+        if "asyncio.tasks" not in modules or not _pick_up():
             return None
-        running_loop = _pick_up()
-        if running_loop is None:
-            return None
+        running_loop = Asyncio.running_loop
     loop: object | None = running_loop()
     if loop is None or Asyncio.current_task is None:
         return loop
     return Asyncio.current_task(loop) or loop
 
 
-def _pick_up() -> Callable[[], Any] | None:
-    """Take asyncio's functions; None while it is still being imported."""
+def _pick_up() -> bool:
+    """Take asyncio's functions; False while it is still being imported."""
     events = modules.get("asyncio.events")
     tasks = modules.get("asyncio.tasks")
     running_loop = getattr(events, "_get_running_loop", None)
     task = getattr(tasks, "current_task", None)
     if running_loop is None or task is None:
-        return None
+        return False
     Asyncio.current_task = task
     Asyncio.running_loop = running_loop
-    return Asyncio.running_loop
+    return True
 
 
 class Owner:

@@ -39,7 +39,7 @@ from atomos.stm._commute import compute
 from atomos.stm._footprint import COMMUTED, CUT_SHORT, Lost, Restart
 from atomos.stm._history import read_old
 from atomos.stm._hold import hold
-from atomos.stm._owner import current_task, modules
+from atomos.stm._owner import Asyncio, current_task, modules
 from atomos.stm._queue import turn
 from atomos.stm._run import DEFAULT, Run
 from atomos.stm._snapshots import open_snapshot
@@ -156,7 +156,11 @@ class Transaction(Run):
             self.optimistic = self.rerunnable and lost < ESCALATE_AFTER
         self.attempts += 1
         imported = self.thread.modules if FREE else modules
-        self.task = current_task() if "asyncio.tasks" in imported else None
+        self.task = (
+            current_task()
+            if "asyncio.tasks" in imported and Asyncio.running_loop() is not None
+            else None
+        )
         self.running = True
         if self.optimistic or self.read_only:
             self.holding = False

@@ -12,7 +12,7 @@ from atomos.stm._cell import latest
 from atomos.stm._fitness import refuse_uncallable
 from atomos.stm._history import check, count, trim_all
 from atomos.stm._inside import inside
-from atomos.stm._owner import modules
+from atomos.stm._owner import Asyncio, modules
 from atomos.stm._run import is_count
 from atomos.stm._seat import new_seat, seats
 from atomos.stm._turn import FREE
@@ -99,8 +99,9 @@ class Ref(ARef[T]):
         except KeyError:
             seat = new_seat()
         if (tx := seat.tx) is not None:
-            if tx.running and "asyncio.tasks" not in (
-                seat.thread.modules if FREE else modules
+            if tx.running and (
+                "asyncio.tasks" not in (seat.thread.modules if FREE else modules)
+                or (tx.task is None and Asyncio.running_loop() is None)
             ):
                 # As `tx.read`, where nothing is in the way, without its call.
                 version: Version[T] | None = tx.view.get(self)
@@ -140,7 +141,10 @@ class Ref(ARef[T]):
         if (
             (tx := seat.tx) is not None
             and tx.running
-            and "asyncio.tasks" not in (seat.thread.modules if FREE else modules)
+            and (
+                "asyncio.tasks" not in (seat.thread.modules if FREE else modules)
+                or (tx.task is None and Asyncio.running_loop() is None)
+            )
         ):
             tx.write(self, value)
         else:
