@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -139,15 +140,26 @@ def test_nothing_is_imported_inside_functions():
 
 
 def test_the_atomics_and_the_demo_are_on_top():
-    """Nobody below knows the atomics; nobody at all knows the demo."""
+    """Nobody below knows the atomics; nobody at all the demo and the test kit."""
     for path in MODULES:
         names = set.union(*imports_of(path).values())
-        assert not any(name.startswith("_demo") for name in names), path
+        assert not any(name.startswith(("_demo", "testing")) for name in names), path
         if path.name != "__init__.py":
             assert not any(name.split(".")[0] == "atomic" for name in names), path
     for path in sorted((ROOT / "atomic").glob("*.py")):
         names = set.union(*imports_of(path).values())
         assert not names & {"atom", "reference", "stm.ref", "__init__", "_demo"}, path
+        assert not any(name.startswith("testing") for name in names), path
+
+
+def test_imports_of_the_test_kit_go_one_way():
+    """At run time; for annotations, threads and their scheduler know each other."""
+    paths = {
+        module_name(path): path for path in sorted((ROOT / "testing").glob("*.py"))
+    }
+    below = {name: imports_of(path)[False] & set(paths) for name, path in paths.items()}
+    assert len(list(TopologicalSorter(below).static_order())) == len(paths)
+    assert not any("testing" in names for names in below.values())
 
 
 def test_the_test_kit_is_on_top():

@@ -67,7 +67,7 @@ def of_transaction(
             if task is not None:
                 entry = task.scheduler.step(task, operation, can_stop=can_stop)
                 if entry is not None:
-                    entry.value = tx.label
+                    entry.value = tx.label.rpartition("<locals>.")[2]
             return function(tx)
 
         return stepping
@@ -104,7 +104,9 @@ def waiting_for_status(wait_for: Function) -> Function:
         status: Status, patience: Patience | None, what: str, own: Status | None = None
     ) -> None:
         task = my_task()
-        if task is None:
+        # Decided: as the one that was last in the queue of plain blocks, maybe in
+        # another run.
+        if task is None or status.gone():
             wait_for(status, patience, what, own)
             return
         task.scheduler.step(task, "wait")

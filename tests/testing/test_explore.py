@@ -100,6 +100,16 @@ def test_without_setup_bodies_have_no_argument():
     assert runs[0].results == (0, 0)
 
 
+def test_threads_have_the_names_of_the_bodies():
+    threads = set()
+
+    def note(cell, run):
+        threads.update(step.thread for step in run.steps)
+
+    explore(reads, add, setup=fresh, check=note, preemptions=0)
+    assert threads == {"0 reads", "1 add"}
+
+
 def test_a_limit_ends_it():
     done = explore(add, add, setup=fresh, limit=3)
     assert done == Exploration(3, False, 2)

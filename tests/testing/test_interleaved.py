@@ -75,6 +75,28 @@ def test_a_transaction_is_run_again():
     assert sum(step.operation == "begin" for step in run.steps) == 3
 
 
+def test_each_step_of_a_commit_is_a_step():
+    one, other = Ref(10, name="one"), Ref(0, name="other")
+
+    @dosync
+    def copies():
+        other.set(one.deref())
+
+    run = run_interleaved(Schedule(), copies)
+    assert [(step.operation, step.ref, step.value) for step in run.steps] == [
+        ("begin", "", "copies"),
+        ("deref", "one", "10"),
+        ("set", "other", "10"),
+        ("hold", "other", ""),
+        ("validate", "other", ""),
+        ("link", "", ""),
+        ("look at clock", "", ""),
+        ("validate", "one", ""),
+        ("commit", "", ""),
+        ("settle", "", ""),
+    ]
+
+
 def test_results_come_in_the_order_of_the_bodies():
     names = []
 

@@ -28,6 +28,7 @@ from atomos.testing import (
     explore,
     run_interleaved,
 )
+from atomos.testing._turns import Steps
 
 
 def everything():
@@ -149,6 +150,14 @@ def test_no_number_of_the_clock_is_lost_or_given_twice():
     assert tally.deref() == 6300
     assert clock.done == clock.now
     assert clock.skipped == {}
+
+
+@pytest.mark.skipif(FREE, reason="without the GIL the turn is a lock")
+def test_who_comes_late_lays_no_numbers_ready():
+    """It has the iterator of a run that is over, and the numbers are at an end."""
+    end = clock.end
+    assert list(Steps(iter([]))) == []
+    assert clock.end == end
 
 
 def test_the_library_itself_needs_nothing_of_it():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import atomos
 
-SCRIPT = """
+SCRIPT = r"""
 import sys
 from atomos import Atom, AtomicInteger, Ref, atomically, dosync
 from atomos.agent import Agent
@@ -23,9 +23,10 @@ for _ in range(int(sys.argv[1])):  # what was before makes no difference
 def run(schedule):
     refs = [Ref(n) for n in range(3)]
     names = Atom(frozenset("abcdef"), name="names")
-    count, agent = AtomicInteger(0), Agent({"x": 1, "y": 2})
+    plain, count, agent = Atom(0), AtomicInteger(0), Agent({"x": 1, "y": 2})
 
     def one():
+        plain.swap(lambda n: n + 1)
         atomically(lambda: [ref.alter(lambda n: n + 1) for ref in refs])
         names.swap(lambda known: known | {object, "g"})
         agent.send(lambda state: {**state, "z": count.increment_and_get()})
@@ -38,12 +39,14 @@ def run(schedule):
         agent.send_off(lambda state: {**state, "w": now()}).wait()
 
     done = run_interleaved(schedule, one, other, one)
-    print(done, done.seconds, done.schedule)
+    return f"{done}\n{done.seconds} {done.schedule}"
 
 
-for seed in range(8):
-    run(Priorities(seed, length=60))
-run(Schedule((3, 0), (7, 1), (2, 0)))
+schedules = [Schedule((3, 0), (7, 1), (2, 0))]
+schedules += [Priorities(seed, length=60) for seed in range(8)]
+texts = [run(schedule) for schedule in schedules]
+assert texts == [run(schedule) for schedule in schedules]
+print(*texts, sep="\n")
 """
 
 

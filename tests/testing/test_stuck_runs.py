@@ -7,7 +7,7 @@ import sys
 import threading
 
 import pytest
-from helpers import PATIENCE, elsewhere, run_threads
+from helpers import PATIENCE, done_or_blocked, elsewhere, run_threads, start
 from planted import interrupted_by
 
 from atomos import Atom, AtomicBoolean, Ref, atomically, check, dosync, outside
@@ -80,6 +80,19 @@ def test_one_that_holds_and_waits_for_one_that_waits_for_it():
     assert usable(ref)
 
 
+def test_what_a_body_raises_as_it_is_ended_is_not_told():
+    flag = Atom(False)
+
+    def body():
+        try:
+            flag.wait_for(bool)
+        finally:
+            raise KeyError
+
+    with pytest.raises(DeadlockError):
+        run_interleaved(Schedule(), body)
+
+
 def test_a_deadlock_while_others_have_ended():
     flag = Atom(False)
     with pytest.raises(DeadlockError, match="0 waits waits for"):
@@ -113,15 +126,20 @@ def test_a_loop_that_waits_lets_others_go_on():
 
 @pytest.mark.parametrize("seed", range(10))
 def test_so_it_does_with_the_highest_priority(seed):
-    flag = Atom(False)
+    """It looks 20 times, and then no more until the others are done."""
+    flag, tally = Atom(False), Atom(0)
 
     def loops():
         while not flag.deref():
             pass
 
-    run_interleaved(
-        Priorities(seed), loops, loops, lambda: flag.reset(True), max_steps=200
-    )
+    def works():
+        for _ in range(10):
+            tally.swap(lambda n: n + 1)
+        flag.reset(True)
+
+    schedule = Priorities(seed, depth=1)
+    run_interleaved(schedule, loops, loops, works, max_steps=100)
 
 
 def test_two_loops_that_wait_for_each_other():
@@ -236,13 +254,17 @@ def test_threads_that_are_not_of_the_run_go_on():
 
 
 def test_runs_of_several_threads_wait_for_each_other():
-    tally = Atom(0)
+    """Or one would be in the way of the other, and its steps would differ."""
+    order, jobs = [], []
 
-    def runs():
-        for gap in range(20):
-            run_interleaved(
-                Schedule((gap % 4, 0)), *[lambda: tally.swap(lambda n: n + 1)] * 2
-            )
+    def other():
+        run_interleaved(Schedule(), lambda: order.append("second"))
 
-    run_threads(runs, runs, runs)
-    assert tally.deref() == 120
+    def body():
+        jobs.append(start(other))
+        done_or_blocked(jobs[0])
+        order.append("first")
+
+    run_interleaved(Schedule(), body)
+    jobs[0].join()
+    assert order == ["first", "second"]
