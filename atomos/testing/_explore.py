@@ -15,7 +15,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from atomos.stm._arguments import shown
 from atomos.stm._fitness import refuse_uncallable
@@ -36,9 +36,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from atomos.testing._execute import Bounds
+    from atomos.testing._interleaved import Interleaving
     from atomos.testing._scheduler import Point, Scheduler
 
 __all__ = ["Exploration", "explore"]
+
+T = TypeVar("T")
 
 #: Seconds between two words on how far it is.
 OFTEN = 2.0
@@ -57,6 +60,30 @@ class Exploration:
     runs: int
     complete: bool
     preemptions: int
+
+
+@overload
+def explore(
+    *bodies: Callable[[], object],
+    preemptions: int = 2,
+    setup: None = None,
+    check: Callable[[Interleaving], object] | None = None,
+    limit: int | None = None,
+    max_steps: int = MAX_STEPS,
+    patience: float = PATIENCE,
+) -> Exploration: ...
+
+
+@overload
+def explore(
+    *bodies: Callable[[T], object],
+    preemptions: int = 2,
+    setup: Callable[[], T],
+    check: Callable[[T, Interleaving], object] | None = None,
+    limit: int | None = None,
+    max_steps: int = MAX_STEPS,
+    patience: float = PATIENCE,
+) -> Exploration: ...
 
 
 def explore(
