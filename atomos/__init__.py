@@ -39,6 +39,7 @@ from atomos.stm._handle import current_transaction
 from atomos.stm._local import TransactionLocal
 from atomos.stm._outside import outside
 from atomos.stm._retry import check, retry
+from atomos.stm._statistics import collect_if_asked
 from atomos.stm.ref import Ref
 
 __version__ = "1.0.0.dev0"
@@ -69,3 +70,6 @@ __all__ = [
     "outside",
     "retry",
 ]
+
+# Last: what it wraps must have been imported by then.
+collect_if_asked()

@@ -7,6 +7,8 @@ control signals are not here, since no user code should see them.
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "AgentFailedError",
     "AgentNotFailedError",
@@ -21,6 +23,8 @@ __all__ = [
     "NoTransactionError",
     "ReadOnlyError",
     "RetryError",
+    "StatisticsOffError",
+    "TraceFileError",
     "TransactionAborted",
     "TransactionStateError",
     "TransactionTimeout",
@@ -104,6 +108,9 @@ class TransactionAborted(AtomosError, RuntimeError):
     Attributes:
         attempts: How many attempts were made.
         lost_to: What the last one lost to, in words; None when it never ran.
+
+    A note tells by which causes attempts have ended, which refs they were lost to, and
+    the seconds in attempts and in waiting.
     """
 
     def __init__(self, message: str, attempts: int, lost_to: str | None) -> None:
@@ -112,13 +119,24 @@ class TransactionAborted(AtomosError, RuntimeError):
         self.attempts = attempts
         self.lost_to = lost_to
 
-    def __reduce__(self) -> tuple[type, tuple[str, int, str | None]]:
-        """Pickle with all three arguments, which `Exception` would forget."""
-        return type(self), (self.args[0], self.attempts, self.lost_to)
+    def __reduce__(self) -> tuple[type, tuple[str, int, str | None], dict[str, Any]]:
+        """Pickle with the notes, and all arguments, which `Exception` would forget."""
+        return type(self), (self.args[0], self.attempts, self.lost_to), self.__dict__
 
 
 class TransactionTimeout(TransactionAborted, TimeoutError):
     """A transaction gave up: its `timeout` passed before it could commit."""
+
+
+class StatisticsOffError(AtomosError, RuntimeError):
+    """Statistics were asked for that nobody collects."""
+
+
+class TraceFileError(AtomosError, OSError):
+    """The file of a trace cannot be written.
+
+    What the system said is the `__cause__`.
+    """
 
 
 class AgentFailedError(AtomosError, RuntimeError):

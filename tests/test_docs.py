@@ -26,6 +26,7 @@ MODULES = [
     "atomos.stm._outside",
     "atomos.stm._retry",
     "atomos.stm._waited",
+    "atomos.stm",
     "atomos.stm.ref",
     "atomos.testing",
 ]

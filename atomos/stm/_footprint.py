@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from atomos.stm._causes import Cause
+
 if TYPE_CHECKING:
     from atomos.stm._cell import Cell, Version
     from atomos.stm._commute import Call
 
-__all__ = ["COMMUTED", "CUT_SHORT", "WAITS", "Lost", "Restart", "Write"]
+__all__ = ["CAUSES", "COMMUTED", "CUT_SHORT", "WAITS", "Lost", "Restart", "Write"]
 
 
 class Restart(BaseException):
@@ -27,6 +29,12 @@ class Lost:
     HISTORY = "the version of {} that this snapshot needs was dropped by max_history"
 
 
+#: The names of these in reports.
+CAUSES = {
+    Lost.STALE: Cause.STALE,
+    Lost.OVERTAKEN: Cause.OVERTAKEN,
+    Lost.HISTORY: Cause.HISTORY,
+}
 #: Why an attempt cannot commit of which only a half of a part was undone.
 CUT_SHORT = "an exception from outside came in while a part of it was being undone"
 #: Why an attempt that waits cannot commit: it is run again when something has changed

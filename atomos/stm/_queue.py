@@ -18,7 +18,10 @@ from atomos.stm._status import wait_for
 if TYPE_CHECKING:
     from atomos.stm._status import Patience, Status
 
-__all__ = ["reset_after_fork", "turn"]
+__all__ = ["TURN", "reset_after_fork", "turn"]
+
+#: What messages say is waited for.
+TURN = "the turn of plain blocks"
 
 
 class _Tail:
@@ -45,7 +48,7 @@ def turn(status: Status, patience: Patience | None) -> None:
         status.ahead = _tail.status
         _tail.status = status
     while (ahead := status.ahead) is not None:
-        wait_for(ahead, patience, "the turn of plain blocks", status)
+        wait_for(ahead, patience, TURN, status)
         # Those before it may still run: it may have left before its turn came.
         status.ahead = ahead.ahead
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from math import inf
 from sys import float_info
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from atomos.errors import HistoryLostError, TransactionAborted, TransactionTimeout
+from atomos.stm._account import Account
 from atomos.stm._arguments import shown
 from atomos.stm._owner import Owner
 
@@ -28,6 +29,8 @@ __all__ = [
     "is_seconds",
     "make_options",
 ]
+
+E = TypeVar("E", bound=TransactionAborted)
 
 #: Attempts after which a read_only transaction, which may hold nothing, stops
 #: running after a ref whose `max_history` drops what it needs.
@@ -113,10 +116,14 @@ class Run(Owner):
         attempts: Attempts begun so far. Never decreases.
         waits: How many of them have called `retry`, and waited: they lost nothing.
         lost_to: What the last one was lost to, in words; None if none was.
+        account: What was lost and waited for; None while nothing was.
+        began: `time.monotonic()` seconds at the start; only if `options` has a timeout.
     """
 
     __slots__ = (
+        "account",
         "attempts",
+        "began",
         "deadline",
         "doomed",
         "label",
@@ -142,6 +149,8 @@ class Run(Owner):
     attempts: int
     waits: int
     lost_to: str | None
+    account: Account | None
+    began: float
 
     def expect_no_later_than(self, timeout: float) -> None:
         """Bring the deadline forward for a nested call."""
@@ -167,7 +176,9 @@ class Run(Owner):
                 f"allows; lost to: {self.lost_to}. Raise max_attempts, or make the "
                 "transaction shorter"
             )
-            raise TransactionAborted(msg, self.attempts, self.lost_to)
+            raise self.with_account(
+                TransactionAborted(msg, self.attempts, self.lost_to)
+            )
         if self.options.read_only and lost >= HISTORY_ATTEMPTS:
             msg = (
                 f"{self.label} ran {self.attempts} times, and each time "
@@ -181,4 +192,24 @@ class Run(Owner):
             f"{self.label} did not commit within its timeout, attempt {self.attempts}; "
             f"lost to: {cause}. Raise the timeout, or make the transaction shorter"
         )
-        return TransactionTimeout(msg, self.attempts, cause)
+        return self.with_account(TransactionTimeout(msg, self.attempts, cause))
+
+    def need_account(self) -> Account:
+        """Return the account, made when it is first asked for."""
+        if self.account is None:
+            self.account = Account()
+        return self.account
+
+    def with_account(self, error: E) -> E:
+        """Return `error`, with a note of what was lost and waited for."""
+        began = None if self.options.timeout is None else self.began
+        error.add_note(self.need_account().note(began))
+        return error
+
+    def starts_waiting(self) -> None:
+        """Note that a wait begins."""
+        self.need_account().starts_waiting()
+
+    def has_waited(self) -> None:
+        """Note that the wait has ended."""
+        self.need_account().has_waited()

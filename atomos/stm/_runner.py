@@ -38,7 +38,15 @@ if TYPE_CHECKING:
     from atomos.stm._run import Options
     from atomos.stm._seat import Seat
 
-__all__ = ["finish", "join", "notify", "rolled_back", "take_journal", "transactional"]
+__all__ = [
+    "commit_number",
+    "finish",
+    "join",
+    "notify",
+    "rolled_back",
+    "take_journal",
+    "transactional",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -166,23 +174,27 @@ def finish(tx: Transaction) -> None:
         settle_waiters(status)
     if thread.snapshots:
         close_snapshot(tx, thread)
-    if _committed(tx):
+    if commit_number(tx):
         # It may have been cut short between its commit and the waking.
         wake_all(tx.writes)
         if tx.journal is not None:
             tx.journal.due = AFTER_COMMIT
 
 
-def _committed(tx: Transaction) -> bool:
-    """Whether `tx`, which has ended, has committed what it has written."""
+def commit_number(tx: Transaction) -> int:
+    """Return the number of the commit of `tx`, which has ended.
+
+    Returns:
+        0 if it has not committed, or has written nothing.
+    """
     if tx.doomed is not None or not tx.writes:
-        return False
+        return 0
     if tx.status is not None:
-        return tx.status.number > 0
+        return max(tx.status.number, 0)
     # The short way: the first new version decides all of them. What was only read
     # is not above the read point.
     first = tx.view.get(tx.writes[0])
-    return first is not None and first.number > tx.point
+    return first.number if first is not None and first.number > tx.point else 0
 
 
 def join(tx: Transaction, options: Options, label: str) -> bool | str:

@@ -64,6 +64,12 @@ class Patience(Protocol):
     def timed_out(self, cause: str | None) -> TransactionTimeout:
         """Return the error to raise when the deadline has passed."""
 
+    def starts_waiting(self) -> None:
+        """Hear that it begins to wait."""
+
+    def has_waited(self) -> None:
+        """Hear that the wait has ended."""
+
 
 class _Waiter:
     """A sleeping thread: its gate, and the next waiter of the same status."""
@@ -170,6 +176,8 @@ def wait_for(
         waiter.next = status.waiters
         status.waiters = waiter
     before = thread.waits_for
+    if patience is not None:
+        patience.starts_waiting()
     try:
         thread.waits_for = status
         while not status.gone():
@@ -183,6 +191,8 @@ def wait_for(
                 break
     finally:
         thread.waits_for = before
+        if patience is not None:
+            patience.has_waited()
     if status.number == 0 and status.gone():
         abort(status)  # its thread died; nobody else can decide it any more
 

@@ -33,10 +33,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from atomos.errors import HistoryLostError, ReadOnlyError
+from atomos.stm._causes import Cause
 from atomos.stm._cell import Cell, Version, latest
 from atomos.stm._clock import read_point
 from atomos.stm._commute import compute
-from atomos.stm._footprint import COMMUTED, CUT_SHORT, Lost, Restart
+from atomos.stm._footprint import CAUSES, COMMUTED, CUT_SHORT, Lost, Restart
 from atomos.stm._history import read_old
 from atomos.stm._hold import hold
 from atomos.stm._owner import Asyncio, current_task, modules
@@ -74,7 +75,10 @@ class Transaction(Run):
         fresh: In update or holding mode: it keeps no old versions.
         holding: In holding mode.
         awaited: What it has read when it called `retry`; None if it has not.
+        conflict: What `lose` was told last, and what messages call the cell; only if
+            it was called.
         stale: The first cell that was read from its history, if any.
+        watched: What `_hearing` knows of the attempt; only while somebody listens.
         view: cell -> version that this attempt sees, in order of first touch.
         writes: Cells whose version in `view` is this attempt's own, each once.
         ensured: Cells named by `ensure` under snapshot isolation; None if none.
@@ -83,6 +87,7 @@ class Transaction(Run):
 
     __slots__ = (
         "awaited",
+        "conflict",
         "ensured",
         "fresh",
         "holding",
@@ -92,6 +97,7 @@ class Transaction(Run):
         "read_only",
         "stale",
         "view",
+        "watched",
         "writes",
     )
 
@@ -101,7 +107,9 @@ class Transaction(Run):
     fresh: bool
     holding: bool
     awaited: Awaited | None
+    conflict: tuple[Cause, str]
     stale: Cell[Any] | None
+    watched: Any
     view: dict[Cell[Any], Version[Any]]
     writes: list[Cell[Any]]
     ensured: set[Cell[Any]] | None
@@ -118,6 +126,7 @@ class Transaction(Run):
         self.rerunnable = self.optimistic = rerunnable
         self.attempts = self.waits = 0
         self.deadline = self.status = self.doomed = self.stale = self.journal = None
+        self.account = None
         self.serializable = True
         self.updates = self.read_only = False
         self.awaited = None
@@ -126,7 +135,8 @@ class Transaction(Run):
         if options is not DEFAULT:
             self.read_only = options.read_only
             if options.timeout is not None:
-                self.deadline = monotonic() + options.timeout
+                self.began = monotonic()
+                self.deadline = self.began + options.timeout
             self.serializable = options.isolation != "snapshot"
             self.ensured = None
 
@@ -141,6 +151,7 @@ class Transaction(Run):
         """
         if self.attempts:
             self.lost_to = self.doomed
+            self._count_loss()
             self.status = self.doomed = self.stale = self.ensured = None
             self.view = {}
             self.writes = []
@@ -150,7 +161,9 @@ class Transaction(Run):
                 self.waits += 1
                 if self.journal is not None:
                     self.journal.forget()
+                self.starts_waiting()
                 sleep(self, awaited)
+                self.has_waited()
             self.refuse_if_over()
             lost = self.attempts - self.waits
             self.optimistic = self.rerunnable and lost < ESCALATE_AFTER
@@ -178,6 +191,15 @@ class Transaction(Run):
         # Not before: if it cannot begin, the hooks of the last one run.
         if self.journal is not None:
             self.journal = None
+
+    def _count_loss(self) -> None:
+        """Enter the attempt that has ended without a commit in the account."""
+        if self.awaited is not None:
+            self.need_account().lost(Cause.WAITED, None)
+        elif self.doomed == CUT_SHORT:
+            self.need_account().lost(Cause.CUT_SHORT, None)
+        else:
+            self.need_account().lost(*self.conflict)
 
     # Reading
 
@@ -242,7 +264,9 @@ class Transaction(Run):
 
     def lose(self, cause: str, cell: Cell[Any]) -> Restart:
         """Doom this attempt and return the signal to raise."""
-        self.doomed = cause.format(cell._label())
+        label = cell._label()
+        self.doomed = cause.format(label)
+        self.conflict = CAUSES[cause], label
         return Restart(self.doomed)
 
     # Writing

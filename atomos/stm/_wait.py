@@ -162,4 +162,4 @@ def _sleep(run: Run, sleeper: Sleeper, awaited: Awaited) -> None:
             f"it called {cause}. Raise the timeout, or see to it that somebody changes "
             "what it waits for"
         )
-        raise TransactionTimeout(msg, run.attempts, cause)
+        raise run.with_account(TransactionTimeout(msg, run.attempts, cause))
