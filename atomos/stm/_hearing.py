@@ -254,7 +254,11 @@ def _wait_for(wait_for: Callable[..., None]) -> Callable[..., None]:
         own: Status | None = None,
     ) -> None:
         attempt = _watched(patience) if isinstance(patience, Transaction) else None
-        if attempt is None or not isinstance(patience, Transaction):
+        if (
+            attempt is None
+            or not isinstance(patience, Transaction)
+            or status.gone()  # there is nothing to wait for
+        ):
             wait_for(status, patience, what, own)
             return
         start = perf_counter_ns()

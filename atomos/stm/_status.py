@@ -176,8 +176,7 @@ def wait_for(
         waiter.next = status.waiters
         status.waiters = waiter
     before = thread.waits_for
-    if patience is not None:
-        patience.starts_waiting()
+    waits: Patience | None = None
     try:
         thread.waits_for = status
         while not status.gone():
@@ -187,12 +186,15 @@ def wait_for(
                 seconds = min(seconds, patience.deadline - monotonic())
                 if seconds <= 0:
                     raise patience.timed_out(f"{what} is held by {status.label}")
+            if patience is not None and waits is None:
+                patience.starts_waiting()
+                waits = patience
             if waiter.gate.acquire(timeout=seconds):
                 break
     finally:
         thread.waits_for = before
-        if patience is not None:
-            patience.has_waited()
+        if waits is not None:
+            waits.has_waited()
     if status.number == 0 and status.gone():
         abort(status)  # its thread died; nobody else can decide it any more
 
