@@ -121,7 +121,7 @@ class Tracer(Listener):
                 args["commit"] = number
                 self._arrows.start(number, found.row, attempt.start, end)
         elif attempt.culprit:
-            args["overtaken by commit"] = attempt.culprit
+            args["lost to commit"] = attempt.culprit
             self._arrows.end(attempt.culprit, found.row, end - 1)
         self._keep(found.thread, bar_of(found, cause.value, COLOURS[cause], end, args))
 
