@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from atomos._demo.corpus import Source
     from atomos._demo.screen import Show
 
-__all__ = ["demo", "main"]
+__all__ = ["demo", "main", "positive", "short_turns"]
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -49,16 +49,18 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "Each file is one transaction. Another thread checks, all the while, that "
         "the totals agree; in the end the result is compared with a count by one "
         "thread.",
+        epilog="Other commands: `python -m atomos top` shows the hottest transactions "
+        "of a bank at work, `python -m atomos trace FILE` writes a trace of the demo.",
     )
     parser.add_argument(
         "--threads",
-        type=_positive,
+        type=positive,
         default=max(2, min(os.cpu_count() or 2, 8)),
         metavar="N",
         help="threads that add files (default here: %(default)s)",
     )
     parser.add_argument(
-        "--limit", type=_positive, metavar="N", help="stop after the first N files"
+        "--limit", type=positive, metavar="N", help="stop after the first N files"
     )
     parser.add_argument(
         "--packages", action="store_true", help="add the installed packages"
@@ -66,7 +68,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """Return a number of the command line, which is to be positive."""
     try:
         number = int(text)
     except ValueError:
@@ -93,7 +96,7 @@ def demo(sources: Sequence[Source], threads: int) -> int:
     try:
         start = time.perf_counter()
         with (
-            _short_turns(),
+            short_turns(),
             screen.progress("Indexing in transactions", len(sources)) as show,
         ):
             work.run(threads, show)
@@ -118,7 +121,8 @@ def _gil() -> str:
 
 
 @contextmanager
-def _short_turns() -> Iterator[None]:
+def short_turns() -> Iterator[None]:
+    """Have threads take turns that are shorter than usual."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(TURN)
     try:

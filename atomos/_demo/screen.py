@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 try:
-    from rich.console import Console
+    from rich.console import Console, Group
+    from rich.live import Live
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -26,8 +27,12 @@ if TYPE_CHECKING:
 
     #: Called with the number of files done.
     Show = Callable[[int], object]
+    #: The head of a table, and its rows.
+    Cells = tuple[Sequence[str], Sequence[Sequence[str]]]
+    #: Called with text, and with the same as tables.
+    Look = Callable[[str, Sequence[Cells]], object]
 
-__all__ = ["HAS_RICH", "progress", "say", "table"]
+__all__ = ["HAS_RICH", "live", "progress", "say", "table"]
 
 
 def say(text: str) -> None:
@@ -96,3 +101,32 @@ def table(title: str, rows: Sequence[tuple[str, str]]) -> None:
     say(title)
     for label, value in rows:
         say(f"  {label:<{left}}  {value:>{right}}")
+
+
+@contextmanager
+def live() -> Iterator[Look]:
+    """Show tables that change; yields a function to give the new ones to.
+
+    Without rich, or where the output is no terminal, they follow one another as text.
+    """
+    if not (HAS_RICH and sys.stdout.isatty()):
+        yield lambda text, tables: say(text + "\n")
+        return
+    console = Console(markup=False, highlight=False)
+    with Live(console=console, auto_refresh=False) as screen:
+
+        def show(text: str, tables: Sequence[Cells]) -> None:
+            screen.update(Group(*map(_grid, tables)), refresh=True)
+
+        yield show
+
+
+def _grid(cells: Cells) -> Table:
+    """Return a table whose columns are to the right, but for the first and seventh."""
+    head, rows = cells
+    grid = Table()
+    for place, name in enumerate(head):
+        grid.add_column(name, justify="left" if place in (0, 6) else "right")
+    for row in rows:
+        grid.add_row(*row)
+    return grid
