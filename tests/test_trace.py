@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import sys
 from collections import defaultdict
 from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from helpers import (
@@ -27,6 +30,10 @@ from atomos.errors import TraceFileError
 from atomos.stm import _arrows, _trace, _tracefile, trace
 from atomos.stm._seams import _places
 from atomos.stm._tracefile import TraceFile
+
+
+ROOT = Path(__file__).parent.parent
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 class Trace:
@@ -374,6 +381,21 @@ def test_threads_that_have_ended_are_forgotten(path, monkeypatch):
             elsewhere(transact, "decorator", lambda: ref.set(1))
         assert len(tracers[0]._threads) <= 2
     assert len(Trace(path).attempts) == 20
+
+
+def test_the_picture_of_the_manual(path):
+    """It draws each bar and arrow of the span that it shows, as XML."""
+    with trace(path):
+        contend(3, 40)
+    picture = runpy.run_path(str(ROOT / "docs" / "pictures" / "trace.py"))
+    drawn = picture["choose"](picture["read"](path))
+    svg = ElementTree.fromstring(picture["draw"](drawn))
+    assert len(list(svg.iter(f"{SVG}title"))) == len(drawn.bars) > 0
+    arrows = [one for one in svg.iter(f"{SVG}path") if one.get("marker-end")]
+    assert len(arrows) == len(drawn.arrows)
+    kept = ElementTree.parse(ROOT / "docs" / "pictures" / "trace.svg")
+    names = {one.text.partition(": ")[2] for one in kept.iter(f"{SVG}title")}
+    assert names > {"committed", "stale read"}
 
 
 # What goes wrong
