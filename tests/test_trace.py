@@ -31,7 +31,6 @@ from atomos.stm import _arrows, _trace, _tracefile, trace
 from atomos.stm._seams import _places
 from atomos.stm._tracefile import TraceFile
 
-
 ROOT = Path(__file__).parent.parent
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from atomos import _action, _performer, _serial, _waiting
 from atomos._pools import Pools
 from atomos.stm import (
+    _account,
     _clock,
     _commit,
     _history,
@@ -93,7 +94,15 @@ PLACES: tuple[tuple[Any, str, Wrap], ...] = (
     *((module, "allocate_lock", gates) for module in (_status, _wait, _action)),
     *(
         (module, "monotonic", clocks)
-        for module in (_run, _status, _wait, _transaction, _serial, _waiting)
+        for module in (
+            _account,
+            _run,
+            _status,
+            _wait,
+            _transaction,
+            _serial,
+            _waiting,
+        )
     ),
 )
 
