@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from time import perf_counter
 
 import pytest
 from helpers import (
@@ -215,10 +216,15 @@ def test_a_timeout_while_a_ref_is_held(collected, form):
         finish = lambda: _status.abort(status)  # noqa: E731 - as `Parked.finish`
     else:
         finish = hold(ref).finish
+    before = perf_counter()
     with pytest.raises(TransactionTimeout):
-        transact(form, lambda: ref.set(1), name="work", timeout=0.01)
+        transact(form, lambda: ref.set(1), name="work", timeout=0.05)
+    elapsed = perf_counter() - before
     finish()
     assert of(collected) == (0, {"timeout": 1}, {"timeout": 1}, {"ref held": 1})
+    found = collected.statistics()["work"]
+    assert found.waited > 0.04
+    assert found.seconds + found.waited <= elapsed
 
 
 def test_a_timeout_before_a_plain_block_has_its_turn(collected):
@@ -376,10 +382,12 @@ def test_a_transaction_that_began_before_is_left_out():
 
 
 def test_what_ends_after_it_is_left_out():
-    with collecting() as collected:
-        holder = hold(Ref(0))
-    holder.finish()
+    with collecting() as outer:
+        with collecting() as collected:
+            holder = hold(Ref(0))
+        holder.finish()
     assert collected.statistics().attempts == 0
+    assert outer.statistics().attempts == 1
 
 
 def test_an_attempt_that_began_in_another_collection_is_left_out():
