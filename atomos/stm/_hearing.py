@@ -160,6 +160,7 @@ def _finish(finish: Callable[[Transaction], None]) -> Callable[[Transaction], No
 def _tell_end(tx: Transaction, attempt: Attempt, error: BaseException | None) -> None:
     """Tell how an attempt has ended that `commit` has not returned for."""
     end, ref, over = perf_counter_ns(), None, True
+    attempt.start = attempt.start or end  # an exception may have come in just then
     kind = attempt.kind if attempt.left else type(error)
     if commit_number(tx):
         cause, over = Cause.COMMITTED, False  # cut short after its commit point
