@@ -15,6 +15,8 @@ Example:
 
 from __future__ import annotations
 
+import os as _os
+
 from atomos.atom import Atom
 from atomos.atomic import (
     AtomicBoolean,
@@ -73,3 +75,9 @@ __all__ = [
 
 # Last: what it wraps must have been imported by then.
 collect_if_asked()
+# Imported only where it is asked for, so that nobody else pays for it; and here, since
+# it is built on all of the above.
+if _os.environ.get("ATOMOS_DEBUG"):
+    from atomos import debug as _debugging
+
+    _debugging._enable_as_asked(_os.environ["ATOMOS_DEBUG"])

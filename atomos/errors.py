@@ -20,6 +20,7 @@ __all__ = [
     "HistoryLostError",
     "InTransactionError",
     "IsolationError",
+    "MutatedValueError",
     "NoTransactionError",
     "ReadOnlyError",
     "RetryError",
@@ -68,6 +69,13 @@ class ReadOnlyError(AtomosError, RuntimeError):
 
 class IsolationError(AtomosError, RuntimeError):
     """A nested call asked for a stronger isolation than is running."""
+
+
+class MutatedValueError(AtomosError, RuntimeError):
+    """A value was changed in place while a ref, atom, atomic or agent had it.
+
+    Raised only while `atomos.debug` looks for it.
+    """
 
 
 class CommuteError(AtomosError, RuntimeError):

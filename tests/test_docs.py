@@ -16,6 +16,7 @@ MODULES = [
     "atomos.agent",
     "atomos.atom",
     "atomos.atomic",
+    "atomos.debug",
     "atomos.errors",
     "atomos.reference",
     "atomos.stm._alternatives",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -16,7 +17,10 @@ ROOT = Path(atomos.__file__).parent
 
 #: What a user of the engine builds on, in order; between and above the engine.
 AGENTS = ["_pools", "_action", "_performer", "_serial", "_restart", "_waiting", "agent"]
-ABOVE = ["_extras", "reference", *AGENTS, "stm.ref", "atom", "atomic", "__init__"]
+ABOVE = [
+    *("_extras", "reference", *AGENTS, "stm.ref", "atom", "atomic"),
+    *("_debug", "debug", "__init__"),
+]
 
 
 def engine_order():
@@ -84,8 +88,8 @@ MODULES = [path for path in [*ENGINE, *PUBLIC] if path.stem not in ("__main__",)
 def place(name):
     """Return where a module is in the order."""
     known = order()
-    if name not in known and name.startswith("atomic."):
-        name = "atomic"
+    if name not in known and name.startswith(("atomic.", "_debug.")):
+        name = name.partition(".")[0]
     return known.index(name)
 
 
@@ -166,6 +170,26 @@ def test_the_test_kit_is_on_top():
     for path in [*MODULES, *(ROOT / "atomic").glob("*.py")]:
         names = set.union(*imports_of(path).values())
         assert not any(name.split(".")[0] == "testing" for name in names), path
+
+
+def debug_order():
+    text = importlib.import_module("atomos._debug").__doc__.split("::")[1]
+    return ["_debug." + name for name in re.findall(r"(?<![\w`])_[a-z]+", text)]
+
+
+def test_debug_goes_one_way_and_nobody_below_knows_it():
+    """`import atomos` imports it only where the environment asks for it."""
+    known, found = debug_order(), sorted((ROOT / "_debug").glob("_[a-z]*.py"))
+    assert sorted(known) == [module_name(path) for path in found]
+    for path in found:
+        names = set.union(*imports_of(path).values())
+        assert not names & {"debug", "__init__", "_demo"}, path
+        mine = [name for name in names if name.startswith("_debug.")]
+        assert all(known.index(one) < known.index(module_name(path)) for one in mine)
+    for path in MODULES:
+        names = set.union(*imports_of(path).values())
+        if path.name not in ("debug.py", "__init__.py"):
+            assert not any(name.split(".")[0] in ("debug", "_debug") for name in names)
 
 
 def test_only_the_standard_library_and_sortedcontainers():
