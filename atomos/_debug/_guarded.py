@@ -69,13 +69,14 @@ class Here(local):
 
     Attributes:
         mode: One of `Mode`; None to look.
-        displaced: What the last commit of an Atom or atomic has displaced.
+        displaced: What was displaced by the operation under way of an Atom or atomic
+            alone, which passes it on; None if there is none.
         lent: What was loaded last.
         action: Where the function of the agent's action under way is written.
     """
 
     mode: str | None = None
-    displaced: ref[Kept] | None = None
+    displaced: list[Kept] | None = None
     lent: ref[Kept] | None = None
     action: Place | None = None
 
@@ -173,10 +174,9 @@ class Guarded(Version[Any]):
         mode = thread.mode
         if mode is Mode.MOVES:
             return kept
-        itself = ref(kept)
-        if mode is None and thread.displaced is not itself:
+        if mode is None and kept not in (thread.displaced or ()):
             kept.look()
-        thread.lent = itself
+        thread.lent = ref(kept)
         return kept.value
 
     def _store(self, value: Any) -> None:
@@ -205,8 +205,8 @@ def with_mode(mode: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         @wraps(fn)
         def in_mode(*args: P.args, **kwargs: P.kwargs) -> R:
             before = here.mode
-            here.mode = mode
             try:
+                here.mode = mode
                 return fn(*args, **kwargs)
             finally:
                 here.mode = before
@@ -226,15 +226,12 @@ def guard_all() -> None:
 
     Cost: O(objects of the process).
     """
-    kind, prints = plain(), guarding.prints
+    prints = guarding.prints
     assert prints is not None
-    found: list[Any] = [
-        one for one in gc.get_objects() if type(one) is kind and one.number > 0
-    ]
-    for version in found:
+    found = _committed(plain())
+    for version, _ in found:
         version.__class__ = Guarded
-    for version in found:
-        value = _slot.__get__(version)
+    for version, value in found:
         records = prints.take(value)
         if records:
             _slot.__set__(version, Kept(value, records, seen=True))
@@ -245,16 +242,28 @@ def let_go_all() -> None:
 
     Cost: O(objects of the process).
     """
-    found: list[Any] = [
-        one for one in gc.get_objects() if type(one) is Guarded and one.number > 0
-    ]
-    for version in found:
-        kept = _slot.__get__(version)
+    found = _committed(Guarded)
+    for version, kept in found:
         if type(kept) is Kept:
             _slot.__set__(version, kept.value)
     kind = plain()
-    for version in found:
+    for version, _ in found:
         version.__class__ = kind
+
+
+def _committed(kind: type[Version[Any]]) -> list[tuple[Version[Any], object]]:
+    """Return the committed versions of exactly that class, and what their slots hold.
+
+    One that is just being made lacks its number or its value.
+    """
+    found = []
+    for one in gc.get_objects():
+        if type(one) is kind and getattr(one, "number", 0) > 0:
+            try:
+                found.append((one, _slot.__get__(one)))
+            except AttributeError:
+                pass
+    return found
 
 
 def _cell_of(kept: Kept) -> Cell[Any] | None:

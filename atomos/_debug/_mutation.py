@@ -9,8 +9,7 @@ that the attempt has read and written, before it begins.
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import ref
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from atomos._debug._guarded import (
     Guarded,
@@ -28,7 +27,7 @@ from atomos._debug._prints import Prints
 from atomos._performer import Performer
 from atomos.atom import Atom
 from atomos.atomic import AtomicReferenceArray
-from atomos.stm import _cell, _commit, _history, _local, _publish
+from atomos.stm import _cell, _commit, _history, _local, _publish, _solo
 from atomos.stm._cell import Cell, latest
 from atomos.stm._journal import Journal
 from atomos.stm._seams import Seams
@@ -44,6 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["look_for_mutation"]
 
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -65,6 +66,9 @@ def look_for_mutation(seams: Seams, classes: tuple[type, ...]) -> Callable[[], N
     seams.function(_commit, "_settle", with_mode(Mode.QUIET))
     seams.function(_history, "_deep", with_mode(Mode.QUIET))
     seams.function(_publish, "publish", _looking_before_publish)
+    seams.function(_solo, "exchange", _passing_on)
+    seams.function(_solo, "update", _passing_on)
+    seams.function(_solo, "compare_and_exchange", _passing_on)
     seams.method(Transaction, "write", _looking_before_write)
     seams.method(Transaction, "_compute_now", _looking_after_compute)
     seams.method(Journal, "keep", with_mode(Mode.MOVES))
@@ -157,11 +161,25 @@ def _looking_before_publish(publish: Callable[..., bool]) -> Callable[..., bool]
             return publish(cell, old, value)
         kept.look(again=False)
         done = publish(cell, old, value)
-        if done:
-            here.displaced = ref(kept)
+        if done and here.displaced is not None:
+            here.displaced.append(kept)
         return done
 
     return looking
+
+
+def _passing_on(operation: Callable[P, R]) -> Callable[P, R]:
+    """Let an operation return what it has displaced, which was looked at before."""
+
+    def passing_on(*args: P.args, **kwargs: P.kwargs) -> R:
+        before = here.displaced
+        try:
+            here.displaced = []
+            return operation(*args, **kwargs)
+        finally:
+            here.displaced = before
+
+    return passing_on
 
 
 def _looking_before_write(write: Callable[..., None]) -> Callable[..., None]:
