@@ -600,7 +600,7 @@ def change(one, shrinks):
         one.append(1)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_each_change_at_any_depth_is_found(data):
     value = data.draw(values.filter(lambda value: any(containers(value))))
