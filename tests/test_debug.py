@@ -149,6 +149,18 @@ def test_a_transaction_that_has_begun_before():
     assert ref.deref() == [2, 3]
 
 
+def test_versions_that_are_just_being_made():
+    numbered, valued = Version(), Version()
+    numbered.number = 1
+    valued.value = [1]
+    debug.enable()
+    debug.disable()
+    numbered.value = [2]
+    valued.number = 1
+    assert (type(numbered), type(valued)) == (Version, Version)
+    assert (numbered.value, valued.value) == ([2], [1])
+
+
 def test_enabling_again_while_threads_work_harms_nothing():
     atom, stop = Atom([0]), threading.Event()
 

@@ -32,9 +32,12 @@ from atomos import (
     debug,
     dosync,
 )
+from atomos._debug._guarded import kept_of
 from atomos.agent import Agent
 from atomos.errors import AgentFailedError, MutatedValueError
+from atomos.stm import _solo
 from atomos.stm._cell import latest
+from atomos.stm._seams import Seams
 
 HERE = re.escape(__file__)
 
@@ -170,6 +173,18 @@ def test_the_function_that_changes_its_argument_is_found_at_once(operation, fn):
     assert latest(good).value == [1, 2]
 
 
+def test_a_read_finds_what_a_commute_before_it_has_changed():
+    ref = Ref([1])
+
+    def body():
+        ref.commute(update)
+        with refused():
+            ref.deref()
+
+    with refused():
+        atomically(body)
+
+
 def test_a_function_of_an_accumulator_is_found_at_once():
     for read in (lambda fn: fn(), atomically):
         least = LongAccumulator(lambda old, x: old.append(x) or old, [])
@@ -278,6 +293,47 @@ def test_a_write_finds_it_once_and_then_is_the_way_to_go_on():
         assert cell.deref() == [4]
 
 
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda atom: atom.swap_vals(lambda old: [2]),
+        lambda atom: atom.reset([2]),
+        lambda atom: atom.compare_and_set([1], [2]),
+    ],
+)
+def test_what_is_changed_after_the_commit_is_no_error_of_it(operation):
+    def changing(publish):
+        def changed_after(cell, old, value):
+            done = publish(cell, old, value)
+            kept_of(old).value.append(3)
+            return done
+
+        return changed_after
+
+    atom, seams, told = Atom([1]), Seams(), []
+    atom.add_watch("tell", lambda *args: told.append(args[2:]))
+    seams.method(_solo, "publish", changing)
+    try:
+        operation(atom)
+    finally:
+        seams.close()
+    assert atom.deref() == [2]
+    assert told == [([1, 3], [2])]
+
+
+def test_old_versions_are_moved_without_a_look():
+    atom, snapshots = Atom([0]), []
+    for n in range(40):
+        snapshots.append(Snapshot())
+        snapshots[-1].read(Atom(0))
+        old = atom.reset([n])
+        if n == 1:
+            old.append(1)
+    assert snapshots[-1].read(atom) == [38]
+    for snapshot in snapshots:
+        snapshot.close()
+
+
 def test_the_same_object_set_again_is_found():
     atom = Atom([1])
     same = atom.deref()
@@ -316,10 +372,10 @@ def test_the_place_of_an_action_is_its_function():
 def test_the_cell_of_an_old_version_is_named():
     atom = Atom([1], name="old")
     snapshot = Snapshot()
-    snapshot.read(atom).append(2)
-    with refused():
-        atom.reset([2])
-    atom.reset([2])
+    snapshot.read(atom)
+    old = atom.reset([2])
+    atom.reset([3])
+    old.append(4)
     with pytest.raises(MutatedValueError, match="Atom 'old'"):
         snapshot.read(atom)
     snapshot.close()
@@ -360,6 +416,18 @@ def test_commutes_in_a_part_that_is_undone():
 
     atomically(body)
     assert ref.deref() == [0, 1]
+
+
+def test_commutes_that_are_written_over():
+    ref = Ref([0])
+
+    def body():
+        ref.commute(lambda value: [*value, 1])
+        ref.commute(lambda value: [*value, 2])
+        ref.set([3])
+
+    atomically(body)
+    assert ref.deref() == [3]
 
 
 def test_values_of_a_transaction_local_are_its_own():
