@@ -334,6 +334,21 @@ def test_old_versions_are_moved_without_a_look():
         snapshot.close()
 
 
+@pytest.mark.parametrize("good", [[4], 4])
+def test_a_transaction_that_has_noticed_it_may_write_another_value(good):
+    ref = Ref([1])
+    ref.deref().append(2)
+
+    def body():
+        try:
+            ref.deref()
+        except MutatedValueError:
+            ref.set(good)
+
+    atomically(body)
+    assert ref.deref() == good
+
+
 def test_the_same_object_set_again_is_found():
     atom = Atom([1])
     same = atom.deref()

@@ -29,6 +29,7 @@ from atomos.atom import Atom
 from atomos.atomic import AtomicReferenceArray
 from atomos.stm import _cell, _commit, _history, _local, _publish, _solo
 from atomos.stm._cell import Cell, latest
+from atomos.stm._footprint import COMMUTED
 from atomos.stm._journal import Journal
 from atomos.stm._seams import Seams
 from atomos.stm._transaction import Transaction
@@ -129,10 +130,15 @@ def _looking_at_all(
 
     def looking(tx: Transaction) -> list[Change]:
         for version in list(tx.view.values()):
-            if version.number == 0:
-                _look(version)
-            # What is written over may have been reported: that is the way to go on.
-            _look(version if version.number > 0 else version.older, version.number > 0)
+            own, read = kept_of(version), kept_of(version.older)
+            if own is not None:
+                own.look()
+            if read is not None and version.number <= 0:
+                # It may have been reported: to write another value is the way to go on.
+                read.look(
+                    again=version.number == COMMUTED
+                    or (own is not None and own.value is read.value)
+                )
         return commit(tx)
 
     return looking
