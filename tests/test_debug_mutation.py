@@ -370,7 +370,7 @@ def test_the_message_names_cell_and_place():
     stock = Ref({"a": 1}, name="stock")
     stock.deref()["a"] = 2
     with pytest.raises(
-        MutatedValueError, match=f"Ref 'stock' .* it, a dict, .*set at {HERE}:{where}"
+        MutatedValueError, match=f"Ref 'stock' .* it .dict. .*set at {HERE}:{where}"
     ):
         stock.deref()
     own = line() + 3
@@ -378,7 +378,9 @@ def test_the_message_names_cell_and_place():
     def body():
         stock.set([[]])[0].append(1)
 
-    with pytest.raises(MutatedValueError, match=f"'stock'.*a list inside.*:{own}\\b"):
+    with pytest.raises(
+        MutatedValueError, match=f"'stock'.*inside of it .list.*:{own}\\b"
+    ):
         atomically(stock.set, 1)
         atomically(body)
 

@@ -145,9 +145,8 @@ class Kept:
         if self.label is None:
             cell = _cell_of(self)
             self.label = "a cell" if cell is None else cell._label()
-        what = f"it, a {type(found).__name__},"
-        if found is not self.value:
-            what = f"a {type(found).__name__} inside of it"
+        where = "it" if found is self.value else "something inside of it"
+        what = f"{where} ({type(found).__name__})"
         when = "when it was set"
         if self.seen:
             when = "when debugging was enabled"
