@@ -17,6 +17,7 @@ from atomos import Atom, Ref, atomically, debug, dosync
 from atomos._debug import _effects, _guarded
 from atomos.errors import MutatedValueError
 from atomos.stm._cell import Cell, Version
+from atomos.stm._operations import Listener, listen, unlisten
 
 HERE = re.escape(__file__)
 
@@ -203,6 +204,31 @@ def test_classes_are_classes():
     before = everything()
     with pytest.raises(TypeError, match="classes must be classes, not 3"):
         debug.enable(classes=[int, 3])
+    assert everything() == before
+
+
+class Heard(Listener):
+    def __init__(self):
+        self.names = []
+
+    def before(self, cell, name, args):
+        self.names.append(name)
+
+
+@pytest.mark.parametrize("first", ["debug", "listener"])
+def test_others_may_look_on_meanwhile(first):
+    before, heard, atom = everything(), Heard(), Atom([1])
+    switches = [lambda: listen(heard), lambda: debug.enable(effects=False)]
+    ends = [lambda: unlisten(heard), debug.disable]
+    for switch in switches if first == "listener" else reversed(switches):
+        switch()
+    with refused():
+        atom.swap(lambda value: value.append(2))
+    with refused():
+        atom.deref()
+    for end in ends:
+        end()
+    assert heard.names == ["swap", "deref"]
     assert everything() == before
 
 
