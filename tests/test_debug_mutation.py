@@ -398,6 +398,10 @@ def test_the_cell_of_an_old_version_is_named():
     atom = Atom([1], name="old")
     snapshot = Snapshot()
     snapshot.read(atom)
+    unread = Atom([1], name="unread")
+    unread.reset([2]).append(3)
+    with pytest.raises(MutatedValueError, match="Atom 'unread'"):
+        kept_of(unread._newest.older).look()
     old = atom.reset([2])
     atom.reset([3])
     old.append(4)
@@ -506,6 +510,25 @@ class Plain:
         return self.x * 2
 
 
+class Evil:
+    """Whatever one asks of it raises."""
+
+    def __eq__(self, other):
+        raise AssertionError
+
+    def __hash__(self):
+        raise AssertionError
+
+    def __bool__(self):
+        raise AssertionError
+
+    def __getattr__(self, name):
+        raise AssertionError
+
+    def __len__(self):
+        raise AssertionError
+
+
 class Names(list):
     pass
 
@@ -516,6 +539,8 @@ def setter(name, value):
 
 CHANGES = {
     "list": ([1], lambda one: one.append(2)),
+    "equal": ([1], lambda one: one.__setitem__(0, True)),
+    "evil": ([Evil()], lambda one: one.__setitem__(0, Evil())),
     "list item": ([1, 2], lambda one: one.reverse()),
     "list subclass": (Names([1]), lambda one: one.append(2)),
     "dict": ({1: 2}, lambda one: one.update({1: 3})),
@@ -549,25 +574,6 @@ def test_what_is_looked_into(what):
     change(value)
     with refused():
         atom.deref()
-
-
-class Evil:
-    """Whatever one asks of it raises."""
-
-    def __eq__(self, other):
-        raise AssertionError
-
-    def __hash__(self):
-        raise AssertionError
-
-    def __bool__(self):
-        raise AssertionError
-
-    def __getattr__(self, name):
-        raise AssertionError
-
-    def __len__(self):
-        raise AssertionError
 
 
 class Meta(type):

@@ -188,6 +188,30 @@ def test_a_change_just_before_the_commit_point_is_not_missed():
         seams.close()
 
 
+@pytest.mark.parametrize("read", [Ref.deref, Ref.ensure])
+def test_a_change_just_after_the_commit_point_counts_unless_ensured(read):
+    ann, bob = pair()
+    seams = Seams()
+
+    def early(commit_point):
+        def changed_after(thread, status, expected=0):
+            done = commit_point(thread, status, expected)
+            if not ran:
+                ran.append(1)
+                elsewhere(atomically, bob.set, 2)
+            return done
+
+        return changed_after
+
+    ran: list[int] = []
+    seams.method(_commit, "commit_point", early)
+    try:
+        go = dosync(isolation="snapshot")(leave(ann, bob, None, read))
+        assert len(heard(go)) == (read is Ref.deref)
+    finally:
+        seams.close()
+
+
 def test_a_warning_made_an_error_comes_after_the_commit():
     ann, bob = pair()
     go = dosync(isolation="snapshot")(
