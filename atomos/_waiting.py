@@ -7,7 +7,6 @@ or will not be run. Nobody looks again and again.
 from __future__ import annotations
 
 from _thread import get_ident
-from threading import TIMEOUT_MAX
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from atomos._action import Waiter, performing
 from atomos._pools import pools
 from atomos.errors import AgentTimeout, WouldDeadlockError
 from atomos.stm._arguments import shown
+from atomos.stm._gate import pass_gate
 from atomos.stm._handle import current_transaction
 from atomos.stm._run import is_seconds
 
@@ -148,8 +148,8 @@ def _met(waiter: Waiter, end: float | None) -> bool:
         AgentFailedError: What it was told.
         AgentShutdownError: What it was told.
     """
-    seconds = TIMEOUT_MAX if end is None else max(0.0, end - monotonic())
-    if not waiter.gate.acquire(timeout=min(seconds, TIMEOUT_MAX)):
+    seconds = None if end is None else max(0.0, end - monotonic())
+    if not pass_gate(waiter.gate, seconds):
         return False
     if waiter.error is not None:
         raise waiter.error

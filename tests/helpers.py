@@ -156,7 +156,7 @@ def _top(job):
 
 
 #: Where a thread sleeps in the engine.
-SLEEPS = ("wait_for", "_sleep")
+SLEEPS = ("wait_for", "pass_gate")
 
 
 def done_or_blocked(job):

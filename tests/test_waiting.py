@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import weakref
+from _thread import allocate_lock
 from functools import partial
 
 import pytest
@@ -63,6 +64,7 @@ from atomos.errors import (
     TransactionAborted,
     TransactionTimeout,
 )
+from atomos.stm._gate import SLICE, pass_gate
 from atomos.stm._solo import exchange
 from atomos.stm._turn import clock
 from atomos.stm._wait import Sleeper, _enter, _leave, _put
@@ -159,7 +161,7 @@ def sleeps(job):
     """Wait until the thread of a job sleeps, or has ended; whether it sleeps."""
     while job.thread.is_alive():
         frame = sys._current_frames().get(job.thread.ident)
-        if frame is not None and frame.f_code.co_name == "_sleep":
+        if frame is not None and frame.f_code.co_name == "pass_gate":
             return True
         job.thread.join(0.0005)
     return False
@@ -481,6 +483,41 @@ def test_it_runs_once_for_each_change():
 
 
 # How it ends
+
+
+class Gate:
+    """Opens at the third try."""
+
+    def __init__(self):
+        self.tries = []
+
+    def acquire(self, timeout=-1):
+        self.tries.append(timeout)
+        return len(self.tries) == 3
+
+
+@pytest.mark.parametrize("seconds", [None, 1000])
+def test_the_main_thread_looks_for_signals_in_between(seconds):
+    """One that comes just before it sleeps would not wake it."""
+    gate = Gate()
+    assert pass_gate(gate, seconds)
+    assert gate.tries == [SLICE] * 3
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(None, -1), (1000, 1000)])
+def test_other_threads_sleep_once(seconds, expected):
+    gate = Gate()
+    assert not elsewhere(pass_gate, gate, seconds)
+    assert gate.tries == [expected]
+
+
+def test_the_time_at_a_gate_is_over():
+    gate = allocate_lock()
+    gate.acquire()
+    assert not pass_gate(gate, 0)
+    assert not pass_gate(gate, 0.001)
+    gate.release()
+    assert pass_gate(gate, 0)
 
 
 CTRL_C = """

@@ -27,12 +27,13 @@ next commit takes it out.
 
 from __future__ import annotations
 
-from _thread import TIMEOUT_MAX, allocate_lock
+from _thread import allocate_lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from atomos.errors import TransactionTimeout
 from atomos.stm._cell import latest
+from atomos.stm._gate import pass_gate
 from atomos.stm._turn import FREE, NEVER_ENDS, clock, release, turns
 
 if TYPE_CHECKING:
@@ -149,10 +150,10 @@ def sleep(run: Run, awaited: Awaited) -> None:
 def _sleep(run: Run, sleeper: Sleeper, awaited: Awaited) -> None:
     """Wait at the gate."""
     if run.deadline is None:
-        sleeper.gate.acquire()
+        pass_gate(sleeper.gate)
         return
-    seconds = min(run.deadline - monotonic(), TIMEOUT_MAX)
-    if seconds <= 0 or not sleeper.gate.acquire(timeout=seconds):
+    seconds = run.deadline - monotonic()
+    if seconds <= 0 or not pass_gate(sleeper.gate, seconds):
         names = [cell._label() for cell, _ in awaited[:NAMED]]
         if len(awaited) > NAMED:
             names.append(f"{len(awaited) - NAMED} more")
