@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from time import perf_counter
+from types import SimpleNamespace
 
 import pytest
 from helpers import (
@@ -37,6 +38,9 @@ from atomos.errors import (
     ValidationError,
 )
 from atomos.stm import (
+    Cause,
+    Collected,
+    Wait,
     _commit,
     _hold,
     _part,
@@ -51,6 +55,7 @@ from atomos.stm import (
     statistics,
     trace,
 )
+from atomos.stm._attempts import Attempt
 from atomos.stm._run import Run
 from atomos.stm._scope import Scope
 from atomos.stm._seams import _places
@@ -447,6 +452,36 @@ def test_counts_are_exact_with_four_threads(collected):
     assert found.attempts == found.commits + found.aborts["exception"] + stale
     assert sum(found.conflicts.values()) == stale + sum(found.waits.values())
     assert found.seconds > 0
+
+
+def test_no_thread_counts_where_another_one_does():
+    """Counting alone, so that threads without the GIL meet at it all the time."""
+    collected, tx = Collected(), SimpleNamespace(label="work")
+    times = 5000
+    mine = collected._counts("work")
+    assert mine is collected._counts("work")
+    assert elsewhere(collected._counts, "work") is not mine
+
+    def count():
+        attempt = Attempt()
+        for _ in range(times):
+            collected.ended(tx, attempt, Cause.COMMITTED, None, 1)
+            collected.ended(tx, attempt, Cause.STALE, "one", 1)
+            collected.waited(tx, attempt, Wait.HELD, "one", 0, (0, 1))
+            collected.failed(tx, attempt, Cause.TIMEOUT)
+
+    run_threads(*[count] * 4)
+    all_of_them = 4 * times
+    assert of(collected) == (
+        all_of_them,
+        {"stale read": all_of_them},
+        {"timeout": all_of_them},
+        {"ref held": all_of_them},
+    )
+    found = collected.statistics()["work"]
+    assert dict(found.conflicts) == {"one": 2 * all_of_them}
+    assert found.seconds == pytest.approx(2 * all_of_them / 1e9)
+    assert found.waited == pytest.approx(all_of_them / 1e9)
 
 
 def test_threads_that_have_ended_are_kept_as_one(collected):
