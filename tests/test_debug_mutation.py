@@ -33,6 +33,7 @@ from atomos import (
     dosync,
 )
 from atomos._debug._guarded import kept_of
+from atomos._debug._prints import Prints, changed
 from atomos.agent import Agent
 from atomos.errors import AgentFailedError, MutatedValueError
 from atomos.stm import _solo
@@ -628,6 +629,22 @@ def test_what_is_no_change_of_a_value(harmless):
     next(steps, None)
     atom.deref()
     atomically(atom.deref)
+
+
+def test_what_cannot_be_read_since_somebody_changes_it_has_changed():
+    def fails(one):
+        if len(reads) < 2:
+            reads.append(one)
+            raise RuntimeError("dictionary changed size during iteration")
+        return (*one, *one.values())
+
+    reads, value, prints = [], {1: 2}, Prints(())
+    prints.known[id(dict)] = dict, (fails, True)
+    records = prints.take([value])
+    assert changed(records) is value
+    assert changed(records) is value
+    assert changed(prints.take([value])) is None
+    assert reads == [value, value]
 
 
 # How long it is kept
