@@ -10,6 +10,7 @@ import threading
 import weakref
 from array import array
 from collections import Counter, OrderedDict, defaultdict, deque
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import SimpleNamespace
@@ -393,6 +394,23 @@ def test_the_place_of_an_action_is_its_function():
     agent.deref().append(2)
     with pytest.raises(MutatedValueError, match=f"Agent at .*{HERE}:{where}\\b"):
         agent.deref()
+
+
+def test_the_place_is_a_line_of_the_user_and_not_of_a_library():
+    atom, stack = Atom(0), ExitStack()
+    stack.callback(atom.reset, [1])
+    where = line() + 1
+    stack.close()
+    atom.deref().append(2)
+    with pytest.raises(MutatedValueError, match=f"{HERE}:{where}\\b"):
+        atom.deref()
+    elsewhere_only = threading.Thread(target=atom.reset, args=([1],))
+    atom.reset(None)
+    elsewhere_only.start()
+    elsewhere_only.join(PATIENCE)
+    atom.deref().append(2)
+    with pytest.raises(MutatedValueError, match=r"when it was set\. Leave"):
+        atom.deref()
 
 
 def test_the_cell_of_an_old_version_is_named():
