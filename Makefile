@@ -78,6 +78,10 @@ test: $(VENV)/.test ## Run the tests
 bench: $(VENV)/.bench ## Run the benchmarks
 	$(PY) -m benchmarks $(ARGS)
 
+.PHONY: soak
+soak: $(VENV)/.test ## Make faults under load for 10 minutes, and show what they leave
+	@$(PY) -m tests.faults $(ARGS)
+
 .PHONY: docs
 docs: $(VENV)/.docs ## Build the manual as HTML, in docs/_build
 	@$(PY) -m sphinx --fresh-env --fail-on-warning --keep-going --quiet \

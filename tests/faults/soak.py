@@ -16,6 +16,10 @@ from faults.campaign import Campaign, Figure, Load, failed
 from faults.campaigns import CAMPAIGNS
 
 MINUTES = 10.0
+#: Seconds from one line of progress to the next.
+PAUSE = 5.0
+
+Results = list[table.Result]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -34,16 +38,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def soak(
-    campaigns: Sequence[Campaign], minutes: float, seed: int
-) -> list[table.Result]:
+def soak(campaigns: Sequence[Campaign], minutes: float, seed: int) -> Results:
     """Run `campaigns`; what is left of the time is split evenly at each one."""
     end, results = monotonic() + 60 * minutes, []
     for n, campaign in enumerate(campaigns):
         begun = monotonic()
         seconds = max(0.0, (end - begun) / (len(campaigns) - n))
         _say(f"{campaign.name}: {campaign.what}, {campaign.many:,} at least")
-        load = Load(campaign.many, seconds, seed=seed, say=_say_further)
+        load = Load(campaign.many, seconds, seed=seed, say=_Progress())
         results.append((campaign, *_run(campaign, load)))
     return results
 
@@ -55,7 +57,7 @@ def _run(campaign: Campaign, load: Load) -> tuple[float, list[Figure]]:
         figures = [failed(error)]
     for figure in figures:
         if not figure.holds:
-            _say_further(f"DOES NOT HOLD: {figure}")
+            _say(f"    DOES NOT HOLD: {figure}")
     return monotonic() - load.begun, figures
 
 
@@ -63,11 +65,19 @@ def _say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
-def _say_further(words: str) -> None:
-    _say(f"    {words}")
+class _Progress:
+    """Prints what a campaign says, but not all of it."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def __call__(self, words: str) -> None:
+        if monotonic() >= self._next:
+            self._next = monotonic() + PAUSE
+            _say(f"    {words}")
 
 
-def _write(file: Path, machine: dict[str, str], results: list[table.Result]) -> None:
+def _write(file: Path, machine: dict[str, str], results: Results) -> None:
     told = {
         campaign.name: {
             "what": campaign.what,

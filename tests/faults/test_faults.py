@@ -13,7 +13,7 @@ from faults.campaign import Campaign, Load, at_least, none
 from faults.campaigns import CAMPAIGNS
 
 #: Seconds that a broken engine may stand still.
-PATIENCE = 5.0
+PATIENCE = 2.0
 BREAKS = [
     pytest.param(one, broken, id=f"{one.name}-{broken.__name__}")
     for one in CAMPAIGNS
@@ -59,9 +59,7 @@ def campaigns(*runs):
 
 @pytest.mark.parametrize("rich", [True, False])
 @pytest.mark.parametrize(("runs", "status"), [((good,), 0), ((good, bad, ugly), 1)])
-def test_the_table_and_the_exit_status(
-    runs, status, rich, monkeypatch, capsys, tmp_path
-):
+def test_the_table_and_the_status(runs, status, rich, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(soak, "CAMPAIGNS", campaigns(*runs))
     monkeypatch.setattr(table, "HAVE_RICH", rich and table.HAVE_RICH)
     file = tmp_path / "figures.json"
