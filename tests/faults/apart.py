@@ -28,6 +28,8 @@ from faults.campaign import Figure, Load, empty, failed
 
 #: Names what breaks the engine, for processes and for those that they start.
 BREAK = "ATOMOS_FAULTS_BREAK"
+#: How much of what is printed becomes a figure.
+LONGEST = 3000
 TESTS = Path(__file__).parents[1]
 
 
@@ -56,7 +58,7 @@ def run_apart(
             figures = _listen(process, load)
             status = process.wait()
         printed.seek(0)
-        words = printed.read().strip()
+        words = printed.read(LONGEST).strip()
     ended = Figure("exit status", status, "0", status == 0)
     return [*figures, ended, empty("printed on stderr", words)]
 
@@ -85,6 +87,7 @@ def _tell(told: str | dict[str, object]) -> None:
 def main(name: str, amount: str, *others: str) -> None:
     """Do what `run_apart` asks for."""
     seconds, patience, seed = others or ("0", "120", "0")
+    run = resolve_name(name)  # imports much, and is not hurried
 
     def say(words: str) -> None:
         faulthandler.dump_traceback_later(float(patience), exit=True)
@@ -97,7 +100,7 @@ def main(name: str, amount: str, *others: str) -> None:
         sys.unraisablehook = threading.excepthook = lambda args: None
         resolve_name(os.environ[BREAK])()
     try:
-        figures = resolve_name(name)(load)
+        figures = run(load)
     except Exception as error:
         figures = [failed(error)]
     for figure in figures:
