@@ -23,8 +23,9 @@ def held(cells: Iterable[Any]) -> int:
 
 
 def open_snapshots() -> int:
-    """Return how many read points of living threads still keep old versions."""
-    return sum(len(one.snapshots) for one in registry.records if not one.dead)
+    """Return how many transactions of living threads still keep old versions."""
+    living = [record for record in registry.records if not record.dead]
+    return sum(one.running for record in living for one in record.snapshots.copy())
 
 
 def old_versions(refs: Iterable[Ref[Any]]) -> int:

@@ -26,7 +26,7 @@ from pkgutil import resolve_name
 
 from faults.campaign import Figure, Load, empty, failed
 
-#: Names what breaks the engine, for processes and for those that they start.
+#: Names what breaks the engine of a process.
 BREAK = "ATOMOS_FAULTS_BREAK"
 #: How much of what is printed becomes a figure.
 LONGEST = 3000
@@ -38,7 +38,13 @@ def run_apart(
     load: Load,
     broken_by: Callable[[], None] | None = None,
 ) -> list[Figure]:
-    """Do ``run(load)`` in a process of its own; return its figures, and two more."""
+    """Do ``run(load)`` in a process of its own; return its figures, and two more.
+
+    In a process whose engine is broken, which is one of its own already, it is done
+    here: who stands still there must not leave another process behind.
+    """
+    if BREAK in os.environ:
+        return run(load)
     environment = dict(os.environ)
     path = (str(TESTS), str(TESTS.parent), environment.get("PYTHONPATH", ""))
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))

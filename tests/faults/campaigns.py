@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from faults import ended_threads
+from faults import asynchronous, ended_threads
 
 if TYPE_CHECKING:
     from faults.campaign import Campaign
 
-CAMPAIGNS: tuple[Campaign, ...] = (ended_threads.CAMPAIGN,)
+CAMPAIGNS: tuple[Campaign, ...] = (asynchronous.CAMPAIGN, ended_threads.CAMPAIGN)
