@@ -50,7 +50,7 @@ def run_apart(
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
     if broken_by is not None:
         environment[BREAK] = _name(broken_by)
-    numbers = (load.amount, load.left(), load.patience, load.seed)
+    numbers = (load.amount, load.left(), load.patience, load.slack, load.seed)
     command = [sys.executable, "-X", "faulthandler", "-m", "faults.apart", _name(run)]
     with tempfile.TemporaryFile("w+", encoding="utf-8") as printed:
         with subprocess.Popen(
@@ -92,14 +92,15 @@ def _tell(told: str | dict[str, object]) -> None:
 
 def main(name: str, amount: str, *others: str) -> None:
     """Do what `run_apart` asks for."""
-    seconds, patience, seed = others or ("0", "120", "0")
+    seconds, patience, slack, seed = others or ("0", "120", "1", "0")
     run = resolve_name(name)  # imports much, and is not hurried
 
     def say(words: str) -> None:
         faulthandler.dump_traceback_later(float(patience), exit=True)
         _tell(words)
 
-    load = Load(int(amount), float(seconds), float(patience), int(seed), say)
+    numbers = map(float, (seconds, patience, slack))
+    load = Load(int(amount), *numbers, int(seed), say)
     faulthandler.dump_traceback_later(load.patience, exit=True)
     if BREAK in os.environ:
         # What it breaks may print: only the figures are of interest.

@@ -20,6 +20,8 @@ class Load:
         seconds: Go on for so long even when that is done.
         patience: Seconds for which nothing may move before the campaign is
             stopped, with the stacks of all threads.
+        slack: How much longer than promised something may take: above 1 where
+            others use the machine, and a slow one must not be an error.
         seed: For all that is random.
         say: Called with a line now and then, for whoever looks on.
         begun: When it began.
@@ -28,6 +30,7 @@ class Load:
     amount: int
     seconds: float = 0.0
     patience: float = 120.0
+    slack: float = 1.0
     seed: int = 0
     say: Callable[[str], None] = _say_nothing
     begun: float = field(default_factory=monotonic)
