@@ -7,8 +7,8 @@ from collections.abc import Callable, Generator
 from helpers import elsewhere
 
 from atomos import Ref, dosync
-from atomos.stm import _status
 from faults.aftermath import nothing_left
+from faults.breaks import death_is_not_noticed
 from faults.campaign import Campaign, Figure, Load, none, seen
 
 
@@ -51,10 +51,6 @@ def run(load: Load) -> list[Figure]:
     changed = sum(ref.deref() != 0 for ref in refs)
     left = nothing_left(refs)
     return [seen("ended", done), none("refs changed by them", changed), *left]
-
-
-def death_is_not_noticed() -> None:
-    _status.Status.gone = lambda self: self.number != 0
 
 
 CAMPAIGN = Campaign(

@@ -15,10 +15,10 @@ from typing import Any
 
 from atomos import Ref, atomically, dosync
 from atomos.agent import Agent
-from atomos.stm import _registry
 from faults.aftermath import nothing_left
 from faults.apart import run_apart
 from faults.bank import Bank, Customer, add, move
+from faults.breaks import death_is_not_noticed
 from faults.campaign import Campaign, Figure, Load, at_least, at_most, none, not_here
 
 COMMITTERS = 4
@@ -133,9 +133,7 @@ def fork(load: Load) -> list[Figure]:
         none("children that failed or stood still", sum(map(bool, statuses)) - wrong),
         at_most("seconds to the commit of a child", family.slowest, load.slack),
         none("wrong states in the parent", int(bank.wrong())),
-        none(
-            "commits of the block that were lost", family.blocks - family.held.deref()
-        ),
+        none("lost commits of the block", family.blocks - family.held.deref()),
         none("threads of the parent that failed", len(family.errors)),
         none("sends run twice, or lost", bank.miscounted(family.customers)),
         *nothing_left([*bank.cells, family.held]),
@@ -151,15 +149,11 @@ def run(load: Load) -> list[Figure]:
     return run_apart(fork, load)
 
 
-def others_are_not_forgotten() -> None:
-    _registry.forget_other_threads = lambda: None
-
-
 CAMPAIGN = Campaign(
     "forks",
     "forks while four threads commit and one holds a block",
     run,
     8,
     200,
-    (others_are_not_forgotten,),
+    (death_is_not_noticed,),
 )
