@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import warnings
+from math import ceil
 from time import monotonic
 from typing import Any
 
@@ -92,7 +93,7 @@ class Family:
         if pid == 0:
             status = FAILED
             try:
-                signal.alarm(TOO_LONG)
+                signal.alarm(ceil(min(TOO_LONG, self.load.patience)))
                 status = self._be_a_child(writer)
             finally:
                 os._exit(status)
