@@ -26,7 +26,7 @@ from helpers import elsewhere
 from interrupts import Interrupted, Tracer
 
 from atomos import dosync, outside
-from atomos.stm import _part, _scope
+from atomos.stm import _scope
 from faults.aftermath import held, old_versions, open_snapshots
 from faults.apart import run_apart
 from faults.campaign import Campaign, Figure, Load, at_least, empty, none, seen
@@ -277,20 +277,11 @@ def a_block_stays_open() -> None:
     _scope.finish = lambda tx: None
 
 
-def half_is_undone() -> None:
-    """A part that has failed keeps what it has written."""
-
-    def undo_part(tx: Any, part: Any) -> None:
-        tx.doomed = None
-
-    _part.undo_part = undo_part
-
-
 CAMPAIGN = Campaign(
     "every step",
     "exceptions at each step of each feature, in thousandths of all",
     run,
     10,
     ALL,
-    (a_block_stays_open, half_is_undone),
+    (a_block_stays_open,),
 )
