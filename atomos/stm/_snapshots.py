@@ -74,9 +74,12 @@ def close_snapshot(snapshot: Snapshot, record: ThreadRecord) -> None:
     the other thread's list is changed, which is as safe: single calls, and
     snapshots compare by identity, so no user code runs.
     """
+    here = record.ident == get_ident()
+    # No call from here to the store: a signal handler that opens a snapshot drops this
+    # one from the list, and leaves that empty.
     snapshots = record.snapshots
     if snapshots:
-        if record.ident == get_ident() and snapshots[0] is snapshots[-1] is snapshot:
+        if here and snapshots[0] is snapshots[-1] is snapshot:
             record.mine[0] = 0
         else:
             record.mine[0] = MANY
