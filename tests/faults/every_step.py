@@ -12,11 +12,8 @@ calls in turn.
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 from random import Random
@@ -30,6 +27,7 @@ from atomos.stm import _scope
 from faults.aftermath import held, old_versions, open_snapshots
 from faults.apart import run_apart
 from faults.campaign import Campaign, Figure, Load, at_least, empty, none, seen
+from faults.quiet import in_silence
 from faults.script import SCRIPT, Step, World
 
 #: All points, in the unit of the load.
@@ -42,34 +40,6 @@ PROBES = 2000
 
 #: What was found -> how often.
 Found = Counter[str]
-
-
-class _Reports(logging.Filter):
-    """Counts what is reported to the logger `atomos`, and lets nothing through."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        self.count += 1
-        return False
-
-
-reports = _Reports()
-
-
-@contextmanager
-def in_silence() -> Iterator[None]:
-    """Let finalizers be interrupted, and hooks raise, without a word."""
-    logger, hook = logging.getLogger("atomos"), sys.unraisablehook
-    logger.addFilter(reports)
-    sys.unraisablehook = lambda args: None
-    try:
-        yield
-    finally:
-        logger.removeFilter(reports)
-        sys.unraisablehook = hook
 
 
 class Outcome:
@@ -87,18 +57,19 @@ class Outcome:
         self.states.append(world.values())
         self.sent = (0, world.sent())
 
-    def judge(self, world: World, ended: bool) -> str:
+    def judge(self, world: World, ended: bool, reports: int) -> str:
         """Say what a run has left that must not be; "" if nothing.
 
         Args:
             world: That of the run.
             ended: It ended without an exception.
+            reports: How many errors it has reported.
         """
         values, sent = world.values(), world.sent()
         if values not in self.states or (ended and values != self.states[-1]):
             return "a state in between"
         # An `Exception` of a hook is reported, and stops nothing.
-        told = ended and not reports.count
+        told = ended and not reports
         if sent not in self.sent or (told and sent != self.sent[-1]):
             return "an action sent half"
         if values != self.states[-1] and values == self.states[0] and sent:
@@ -149,16 +120,17 @@ def strike(step: Step, n: int, kind: type[BaseException], outcome: Outcome) -> s
         raise kind
 
     world, tracer = World(), Tracer(n, act)
-    ended, reports.count = False, 0
-    try:
-        tracer.run(lambda: step(world))
-        ended = True
-    except kind:
-        pass
-    except Exception as error:  # one that it has caused
-        if tracer.where is None:
-            return f"{type(error).__name__} without a reason"
-    wrong = outcome.judge(world, ended)
+    ended = False
+    with in_silence() as reports:
+        try:
+            tracer.run(lambda: step(world))
+            ended = True
+        except kind:
+            pass
+        except Exception as error:  # one that it has caused
+            if tracer.where is None:
+                return f"{type(error).__name__} without a reason"
+    wrong = outcome.judge(world, ended, reports.count)
     return f"{step.__name__}: {wrong}, at {tracer.where}" if wrong else ""
 
 
@@ -185,8 +157,7 @@ def at_each_point(load: Load) -> tuple[int, int, Found]:
 
 def run(load: Load) -> list[Figure]:
     """Raise at so many of a thousand points, and fail so many allocations."""
-    with in_silence():
-        points, struck, found = at_each_point(load)
+    points, struck, found = at_each_point(load)
     least = points * len(KINDS) if load.amount >= ALL else 1
     reason = not_without_memory(load)
     starved = [seen("allocations that fail", reason)] if reason else []
@@ -237,18 +208,17 @@ def without_memory(load: Load) -> list[Figure]:
 
     random, found, failed = Random(load.seed), Counter[str](), 0
     apart = max(1, ALL // load.amount)
-    with in_silence():
-        for step in SCRIPT:
-            load.say(f"{step.__name__} without memory")
-            outcome = Outcome(step)
-            n, calm = random.randrange(apart), 0
-            while calm < ENOUGH:
-                ended, wrong = _starve(step, n, outcome, _testcapi)
-                failed += not ended
-                calm = calm + 1 if ended else 0
-                n += apart
-                if wrong:
-                    found[wrong] += 1
+    for step in SCRIPT:
+        load.say(f"{step.__name__} without memory")
+        outcome = Outcome(step)
+        n, calm = random.randrange(apart), 0
+        while calm < ENOUGH:
+            ended, wrong = _starve(step, n, outcome, _testcapi)
+            failed += not ended
+            calm = calm + 1 if ended else 0
+            n += apart
+            if wrong:
+                found[wrong] += 1
     return [
         at_least("allocations that failed, and were told", failed, 1),
         none("left anything but the old state or the new one", sum(found.values())),
@@ -261,15 +231,15 @@ def _starve(
 ) -> tuple[bool, str]:
     """Run `step` with its n-th allocation failing; whether it ended, what it leaves."""
     world, ended = World(), False
-    reports.count = 0
-    try:
-        allocator.set_nomemory(n, n + 1)
-        step(world)
-        allocator.remove_mem_hooks()
-        ended = True
-    except BaseException:
-        allocator.remove_mem_hooks()
-    wrong = outcome.judge(world, ended)
+    with in_silence() as reports:
+        try:
+            allocator.set_nomemory(n, n + 1)
+            step(world)
+            allocator.remove_mem_hooks()
+            ended = True
+        except BaseException:
+            allocator.remove_mem_hooks()
+    wrong = outcome.judge(world, ended, reports.count)
     return ended, f"{step.__name__}: {wrong}, allocation {n}" if wrong else ""
 
 
