@@ -374,3 +374,32 @@ def _alter_works(cells):
     except NoTransactionError:
         return False
     return True
+
+
+@pytest.mark.parametrize("inner", ["loop", "block"])
+@pytest.mark.parametrize("outer", FORMS)
+def test_outside_stays_outside_after_a_block_of_its_own(outer, inner):
+    """That block has had the thread look into the context, where the outer one is."""
+    seen, count, lost = Cells(), Ref(0), Ref(0)
+
+    def alone():
+        transact(inner, seen.seen, read_only=True)
+        assert not seen.are_inside()
+        atomically(count.alter, lambda n: n + 1)
+        in_a_loop(lambda: sit_for_a_while(seen))
+        assert not seen.are_inside()
+
+    def body():
+        lost.set(1)
+        outside(alone)
+        assert lost.deref() == 1
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        transact(outer, body)
+    assert (count.deref(), lost.deref()) == (1, 0)
+
+
+async def sit_for_a_while(cells):
+    with dosync(read_only=True):
+        cells.seen()

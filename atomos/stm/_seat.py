@@ -67,15 +67,18 @@ class Seat:
             again saves 120 ns of 2,240 that a transfer takes on 3.11.
         under: The seat of the same thread that was taken when this one was made;
             None if there was none, or it is known to be free.
+        beyond: The seat of a block that was open in this context when this one was
+            made; whoever sits here is outside of that. Never changes.
     """
 
-    __slots__ = ("spare", "thread", "tx", "under")
+    __slots__ = ("beyond", "spare", "thread", "tx", "under")
 
     def __init__(self, thread: ThreadRecord, under: Seat | None = None) -> None:
         self.thread = thread
         self.tx: Any = None
         self.spare: Any = None
         self.under = under
+        self.beyond: Seat | None = None if under is None else under.beyond
 
 
 def _nobodys_seat() -> Seat:
@@ -153,7 +156,12 @@ def elsewhere(seat: Seat) -> Owner | None:
     if thread.blocks:
         block = current.get()
         owner: Owner | None = block.tx
-        if block.thread is thread and owner is not None and owner.is_here():
+        if (
+            block is not seat.beyond
+            and block.thread is thread
+            and owner is not None
+            and owner.is_here()
+        ):
             return owner
     idle = not thread.blocks
     under = seat.under
@@ -172,10 +180,17 @@ def elsewhere(seat: Seat) -> Owner | None:
 
 
 def run_over(seat: Seat, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run `fn` with another seat for the calling thread, since `seat` is taken."""
+    """Run `fn` with another seat for the calling thread, since `seat` is taken.
+
+    What runs around it is not found from there, also when `fn` has had a block open:
+    the new seat leads neither to the one under it nor to the block around.
+    """
     ident = get_ident()
+    other = Seat(seat.thread)
+    if seat.thread.blocks:
+        other.beyond = current.get()
     try:
-        seats[ident] = Seat(seat.thread, seat)
+        seats[ident] = other
         return fn(*args, **kwargs)
     finally:
         seats[ident] = seat
