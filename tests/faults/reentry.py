@@ -33,8 +33,9 @@ THREADS = 2
 OFTEN = 40
 #: How many transactions collect it by a call.
 SELDOM = 0.05
-#: Whether a finalizer may begin a block. CPython 3.11 collects garbage in the middle
-#: of `ContextVar.set`, and crashes if a finalizer then sets one, as a block does.
+#: Whether what comes in may begin a block. CPython 3.11 collects garbage in the middle
+#: of `ContextVar.set`, and crashes if a finalizer then sets one, as a block does; so
+#: does a signal handler that runs in the middle of that finalizer.
 MAY_USE_BLOCKS = sys.version_info >= (3, 12)
 HOW = ("a finalizer", "the collector", "a signal handler", "a watch")
 
@@ -102,7 +103,7 @@ class Place:
         alone, begun = len(self.worked) % 2 == 0, monotonic()
         try:
             if alone:
-                if outside(self.is_wrong, how not in HOW[:2] or MAY_USE_BLOCKS):
+                if outside(self.is_wrong, MAY_USE_BLOCKS):
                     self.wrong.append(None)
                 outside(atomically, self.hits.alter, add)
             else:
