@@ -179,7 +179,7 @@ class Strikes:
         while self.more():
             self.wrong += self.bank.wrong()
             landed = self.landed + self.main.landed
-            if landed > told + 100:
+            if landed > told + 1000:
                 told = landed
                 self.load.say(f"{landed:,} have landed")
 
