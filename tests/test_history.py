@@ -5,7 +5,7 @@ from __future__ import annotations
 from opcode import opmap
 
 import pytest
-from helpers import Snapshot, commit
+from helpers import Snapshot, commit, elsewhere
 from interrupts import preempted_at_each_opcode, within
 
 from atomos import Ref
@@ -213,3 +213,39 @@ def test_a_reader_that_began_after_the_commit_keeps_nothing():
     first.close()
     trim(ref, ref._newest, [ref._newest.number])
     assert ref.history_count == 0
+
+
+@pytest.mark.parametrize("total", [9, 33, 50])
+def test_a_long_chain_is_walked_once_for_the_same_readers(total, monkeypatch):
+    """Not at each commit: threads that wait in the middle of a read would slow all."""
+    long_way, walks = _history._trim_long, []
+
+    def trim_long(cell, newest, points):
+        walks.append(points)
+        long_way(cell, newest, points)
+
+    history = History(total)
+    commit(history.ref, "keeps what all of them see")
+    monkeypatch.setattr(_history, "_trim_long", trim_long)
+    for n in range(20):
+        commit(history.ref, n)
+    assert walks == []
+    assert history.ref.history_count == total
+    history.close(1, total // 2)
+    commit(history.ref, "knows that two have gone")
+    assert len(walks) == 1
+    assert history.ref.history_count == total - 2
+    history.check()
+    history.close(*list(history.snapshots))
+
+
+def test_who_knows_the_same_readers_from_elsewhere_walks_no_more(monkeypatch):
+    """Each thread makes its own list of read points; they are compared."""
+    walks = []
+    history = History(50)
+    elsewhere(commit, history.ref, "first")
+    monkeypatch.setattr(_history, "_trim_long", lambda *args: walks.append(args))
+    for n in range(3):
+        elsewhere(commit, history.ref, n)
+    assert walks == []
+    history.close(*list(history.snapshots))

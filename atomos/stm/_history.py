@@ -103,8 +103,9 @@ def trim(cell: Cell[T], newest: Version[T], points: Sequence[int]) -> None:
         points: Read points of all open snapshots, in order, taken after `newest`
             was seen committed: a snapshot opened later needs nothing older.
 
-    Cost: O(1) where the same snapshots are open as last time; O(h log p) for h
-        old versions up to `SHORT`, else O((p + h) log h).
+    Cost: O(1) where the same snapshots are open as last time, O(p) where another
+        thread has found them; else O(h log p) for h old versions up to `SHORT`, and
+        O((p + h) log h) for more.
     """
     older = newest.older
     if older is None:
@@ -118,14 +119,14 @@ def trim(cell: Cell[T], newest: Version[T], points: Sequence[int]) -> None:
                 older.older = None
             cell._kept_for = points
             return
-        if older.number > points[-1] and cell._kept_for is points:
-            newest.older = older.older  # all below are needed, as they were
-            return
-    if cell._extras is None and _trim_short(newest, points):
-        cell._kept_for = points
-    else:
-        cell._kept_for = None
+        if older.number > points[-1]:
+            kept_for = cell._kept_for
+            if kept_for is points or kept_for == points:
+                newest.older = older.older  # all below are needed, as they were
+                return
+    if cell._extras is not None or not _trim_short(newest, points):
         _trim_long(cell, newest, points)
+    cell._kept_for = points
 
 
 def _trim_short(newest: Version[Any], points: Sequence[int]) -> bool:
