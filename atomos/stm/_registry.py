@@ -21,7 +21,7 @@ import threading
 import weakref
 from _thread import allocate_lock, get_ident
 from types import MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 from atomos.stm._turn import FREE, clock, own_clock, own_turns
 
@@ -35,6 +35,7 @@ __all__ = [
     "MANY",
     "Snapshot",
     "ThreadRecord",
+    "comparable",
     "forget_other_threads",
     "my_record",
     "numbers",
@@ -45,12 +46,23 @@ __all__ = [
 
 #: In the buffer: look at the thread's list of snapshots.
 MANY = -1
-#: Threads with a place in the buffer. Are there more, the last place has `MANY`.
-PLACES = 64
+#: Threads with a place in the buffer. Are there more, the last place has `MANY`. With
+#: the GIL `bytes` are compared, which takes 40 ns for so many. Without it that would be
+#: a count of references for all threads; the views compare number by number.
+PLACES = 64 if FREE else 256
 
 
 def numbers(buffer: bytearray | bytes) -> memoryview[int]:
     return memoryview(buffer).cast("q")
+
+
+#: The buffer, or a copy of it, as a thread compares it.
+Comparable: TypeAlias = "bytearray | bytes | memoryview[int]"
+
+
+def comparable(buffer: bytearray | bytes) -> Comparable:
+    """Return the buffer as this thread compares it with others."""
+    return numbers(buffer).toreadonly() if FREE else buffer
 
 
 _buffer = bytearray(8 * PLACES)
@@ -76,9 +88,9 @@ class ThreadRecord:
         snapshots: Open snapshots. Changed only by the thread itself, in
             single calls; others copy it.
         mine: Its number in the buffer, a view of one. Others write `MANY` only.
-        points: The whole buffer, to read.
-        none_open: What is in it while no snapshot is open.
-        raw: What was in it when this thread last looked.
+        points: The whole buffer, to read; without the GIL a view of its own.
+        none_open: What is in it while no snapshot is open, to be compared with it.
+        raw: What was in it when this thread last looked, to be compared with it.
         found: What `open_points` made of that, to be given out again.
         place: Where `mine` is in it; -1 if nowhere, since there are too many.
         steps: Its own way to the clock's turn, without the GIL; see `own_turns`.
@@ -118,8 +130,8 @@ class ThreadRecord:
         self.snapshots: list[Snapshot] = []
         self.dead = False
         self.token: weakref.ref[_Token] | None = None
-        self.points = numbers(_buffer).toreadonly()
-        self.none_open = numbers(bytes(8 * PLACES))
+        self.points = comparable(_buffer)
+        self.none_open = comparable(bytes(8 * PLACES))
         self.waits_for: Any = None  # a `Status`, which builds on this module
         self.raw = self.none_open
         self.found: Sequence[int] = ()

@@ -24,7 +24,7 @@ from _thread import get_ident
 from typing import TYPE_CHECKING
 
 from atomos.stm._clock import read_point
-from atomos.stm._registry import MANY, numbers, registry
+from atomos.stm._registry import MANY, comparable, numbers, registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,11 +105,11 @@ def open_points(record: ThreadRecord) -> Sequence[int]:
         return ()
     if record.points == record.raw:
         return record.found
-    raw = numbers(record.points.tobytes())
-    found = sorted(filter(None, raw[: registry.places].tolist()))
+    raw = bytes(record.points)
+    found = sorted(filter(None, numbers(raw)[: registry.places].tolist()))
     if found and found[0] == MANY:
         return _all_points()
-    record.raw, record.found = raw, found
+    record.raw, record.found = comparable(raw), found
     return found
 
 
