@@ -144,13 +144,16 @@ def abort(status: Status) -> None:
 def settle_waiters(status: Status) -> None:
     """Wake all that wait for `status`, which is decided.
 
-    An exception in between leaves the rest to their `RECHECK`.
+    Several may do so at once, such as all who find that its thread has died. An
+    exception in between leaves the rest to their `RECHECK`.
     """
     waiter = status.waiters
     status.waiters = None
     while waiter is not None:
-        if waiter.gate.locked():
+        try:
             waiter.gate.release()
+        except RuntimeError:
+            pass  # somebody else was faster
         waiter = waiter.next
 
 

@@ -29,7 +29,7 @@ from helpers import (
     until,
     wait,
 )
-from interrupts import stopped_once
+from interrupts import stopped_once, within
 
 from atomos import Atom, Ref, atomically, dosync
 from atomos.errors import (
@@ -554,3 +554,41 @@ def test_a_block_that_would_wait_for_its_own_thread_says_so():
             Context().run(commit, ref, 2)
         assert Context().run(ref.deref) == 0
     assert ref.deref() == 1
+
+
+class SlowGate:
+    """As the lock of one who waits. Who opens it first is stopped in the middle."""
+
+    def __init__(self):
+        self.inside, self.go_on = threading.Event(), threading.Event()
+        self.open = False
+
+    def locked(self):
+        return not self.open
+
+    def release(self):
+        if not self.inside.is_set():
+            self.inside.set()
+            wait(self.go_on)
+        if self.open:
+            raise RuntimeError("release unlocked lock")
+        self.open = True
+        self.go_on.set()
+
+
+def test_two_who_find_that_a_thread_has_died():
+    """Both end its transaction and wake who waits for it, at the same time."""
+    status, waiter, jobs = _status.undecided(None, "gone"), _status._Waiter(), []
+    waiter.gate, waiter.next, status.waiters = SlowGate(), None, waiter
+    in_it = within(_status.settle_waiters)
+
+    def has_the_list(frame):
+        return in_it(frame) and frame.f_locals.get("waiter") is not None
+
+    def other_has_it_too():
+        jobs.append(start(_status.abort, status))
+        wait(waiter.gate.inside)
+
+    stopped_once(partial(_status.abort, status), has_the_list, other_has_it_too)
+    jobs[0].join()
+    assert waiter.gate.open
