@@ -44,10 +44,11 @@ endif
 # What is installed, one stamp for each set of extras.
 $(VENV)/.demo: EXTRAS := demo
 $(VENV)/.test: EXTRAS := test,demo
+$(VENV)/.parallel: EXTRAS := test,demo,parallel
 $(VENV)/.bench: EXTRAS := bench
 $(VENV)/.docs: EXTRAS := docs
 $(VENV)/.dev: EXTRAS := dev
-$(VENV)/.demo $(VENV)/.test $(VENV)/.bench $(VENV)/.docs $(VENV)/.dev: $(VENV)/.made
+$(VENV)/.demo $(VENV)/.test $(VENV)/.parallel $(VENV)/.bench $(VENV)/.docs $(VENV)/.dev: $(VENV)/.made
 	$(if $(and $(FREE_THREADED),$(filter %/.dev %/.docs,$@)),@$(NO_TOOLS))
 	@echo "Installing atomos[$(EXTRAS)] in $(VENV)"
 	@$(PIP_INSTALL) --editable '.[$(EXTRAS)]'
@@ -73,6 +74,10 @@ demo: $(VENV)/.demo ## Run the demo
 .PHONY: test
 test: $(VENV)/.test ## Run the tests
 	$(PY) -m pytest $(ARGS)
+
+.PHONY: parallel
+parallel: $(VENV)/.parallel ## Run each test on three threads at once
+	$(PY) -m pytest --parallel-threads=3 $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.bench ## Run the benchmarks

@@ -5,9 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 
+import alone
 import pytest
 from helpers import PATIENCE
 from interrupts import Interrupted
+
+
+def pytest_collection_modifyitems(config, items):
+    alone.mark(config, items)
 
 
 @pytest.fixture
