@@ -23,6 +23,7 @@ TRACED = "traces a thread, which 3.13 ends where others run the same code untrac
 CELLS = "has its cells from a fixture, so all threads would have the same ones"
 MACHINE = "measures time or memory, or starts processes"
 CONTENT = "reads files, and runs nothing of the engine"
+DOCTEST = "doctest replaces what is one for the interpreter, such as linecache"
 INTERPRETER = "sets what is one for the interpreter, such as what traces all threads"
 
 FIXTURES = {
@@ -40,6 +41,7 @@ PLACES = {
     "histories/test_interleavings.py": HISTORY,
     "test_agent_exit.py": MACHINE,
     "test_agent.py::test_ctrl_c_ends_a_wait": SIGNALS,
+    "test_atomic_compat.py::test_doctests": DOCTEST,
     "test_atomic_compat.py::test_memory_is_at_most_256_bytes": MACHINE,
     "test_atomic_threads.py::test_a_thread_that_died_in_its_step": CLOCK,
     "test_atomic_threads.py::test_adding_drops_what_no_snapshot": HISTORY,
@@ -47,7 +49,7 @@ PLACES = {
     "test_callsite.py::test_under_": INTERPRETER,
     "test_clock.py": CLOCK,
     "test_demo.py": MACHINE,
-    "test_docs.py": CONTENT,
+    "test_docs.py": DOCTEST,
     "test_examples.py": MACHINE,
     "test_handlers.py": THREADS,
     "test_history.py": HISTORY,
