@@ -41,7 +41,7 @@ PLACES = {
     "histories/test_interleavings.py": HISTORY,
     "test_agent_exit.py": MACHINE,
     "test_agent.py::test_ctrl_c_ends_a_wait": SIGNALS,
-    "test_atomic_compat.py::test_doctests": DOCTEST,
+    "test_atomic_compat.py::test_examples": DOCTEST,
     "test_atomic_compat.py::test_memory_is_at_most_256_bytes": MACHINE,
     "test_atomic_threads.py::test_a_thread_that_died_in_its_step": CLOCK,
     "test_atomic_threads.py::test_adding_drops_what_no_snapshot": HISTORY,
