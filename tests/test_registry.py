@@ -286,7 +286,7 @@ def crowd():
                 one.finish()
             until(gone)
         finally:
-            _registry.numbers(_registry._buffer)[-1] = 0
+            _registry.numbers(_registry.buffer)[-1] = 0
 
 
 def test_threads_without_a_place_keep_what_they_can_read(crowd):

@@ -24,7 +24,8 @@ from _thread import get_ident
 from typing import TYPE_CHECKING
 
 from atomos.stm._clock import read_point
-from atomos.stm._registry import MANY, comparable, numbers, registry
+from atomos.stm._registry import MANY, buffer, numbers, registry
+from atomos.stm._turn import FREE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,15 +102,16 @@ def open_points(record: ThreadRecord) -> Sequence[int]:
 
     Cost: O(threads), no lock; O(threads + open snapshots) where one has several.
     """
-    if record.points == record.none_open:
+    points = record.copied() if FREE else buffer
+    if points == record.none_open:
         return ()
-    if record.points == record.raw:
+    if points == record.raw:
         return record.found
-    raw = bytes(record.points)
+    raw = bytes(points)
     found = sorted(filter(None, numbers(raw)[: registry.places].tolist()))
     if found and found[0] == MANY:
         return _all_points()
-    record.raw, record.found = comparable(raw), found
+    record.raw, record.found = raw, found
     return found
 
 
