@@ -54,6 +54,7 @@ PLACES = {
     "test_handlers.py": THREADS,
     "test_history.py": HISTORY,
     "test_layering.py": CONTENT,
+    "test_models.py": HISTORY,
     "test_registry.py": THREADS,
     "test_seams.py": THREADS,
     "test_seats.py": THREADS,
