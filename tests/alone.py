@@ -24,6 +24,7 @@ CELLS = "has its cells from a fixture, so all threads would have the same ones"
 MACHINE = "measures time or memory, or starts processes"
 CONTENT = "reads files, and runs nothing of the engine"
 DOCTEST = "doctest replaces what is one for the interpreter, such as linecache"
+WRAPPED = "replaces functions of the engine for all threads"
 INTERPRETER = "sets what is one for the interpreter, such as what traces all threads"
 
 FIXTURES = {
@@ -48,6 +49,7 @@ PLACES = {
     "test_benchmarks.py": MACHINE,
     "test_callsite.py::test_under_": INTERPRETER,
     "test_clock.py": CLOCK,
+    "test_debug": WRAPPED,
     "test_demo.py": MACHINE,
     "test_docs.py": DOCTEST,
     "test_examples.py": MACHINE,
@@ -56,12 +58,16 @@ PLACES = {
     "test_layering.py": CONTENT,
     "test_models.py": HISTORY,
     "test_registry.py": THREADS,
-    "test_seams.py": THREADS,
+    "test_seams.py": WRAPPED,
     "test_seats.py": THREADS,
     "test_spare.py": THREADS,
+    "test_statistics.py": WRAPPED,
     "test_suppressions.py": CONTENT,
+    "test_top.py": WRAPPED,
+    "test_trace.py": WRAPPED,
     "test_turn.py": CLOCK,
     "test_whose_seat.py": THREADS,
+    "testing/": WRAPPED,
     "guarantees/test_08_failure.py::test_a_signal_handler": SIGNALS,
 }
 
