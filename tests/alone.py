@@ -66,6 +66,7 @@ PLACES = {
     "test_top.py": WRAPPED,
     "test_trace.py": WRAPPED,
     "test_turn.py": CLOCK,
+    "test_waiting.py::test_ctrl_c_wakes": SIGNALS,
     "test_whose_seat.py": THREADS,
     "testing/": WRAPPED,
     "guarantees/test_08_failure.py::test_a_signal_handler": SIGNALS,
