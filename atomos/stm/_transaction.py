@@ -265,8 +265,9 @@ class Transaction(Run):
     def lose(self, cause: str, cell: Cell[Any]) -> Restart:
         """Doom this attempt and return the signal to raise."""
         label = cell._label()
-        self.doomed = cause.format(label)
+        # First: an exception from outside may come in after the call.
         self.conflict = CAUSES[cause], label
+        self.doomed = cause.format(label)
         return Restart(self.doomed)
 
     # Writing
