@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-__all__ = ["Seams"]
+__all__ = ["Seams", "original"]
 
 F = TypeVar("F")
 
@@ -114,11 +114,9 @@ class Seams:
         Raises:
             KeyError: There is no such name.
         """
-        original = _original(module, name)
+        wanted = original(module, name)
         for other in _library():
-            for there in [
-                key for key in vars(other) if _original(other, key) is original
-            ]:
+            for there in [key for key in vars(other) if original(other, key) is wanted]:
                 self.method(other, there, wrap)
 
     def close(self) -> None:
@@ -133,7 +131,7 @@ class Seams:
                 self._held.pop()
 
 
-def _original(owner: ModuleType, name: str) -> object:
+def original(owner: ModuleType, name: str) -> object:
     """Return what `owner` has under `name` when nobody looks."""
     place = _places.get((id(owner), name))
     return vars(owner)[name] if place is None else place.original

@@ -31,7 +31,7 @@ from atomos.stm import (
     _wait,
 )
 from atomos.stm._operations import Listener, listen, unlisten
-from atomos.stm._seams import Seams
+from atomos.stm._seams import Seams, original
 from atomos.stm._turn import FREE
 from atomos.testing._agents import submitting, unless_stopped
 from atomos.testing._locks import gates
@@ -186,12 +186,15 @@ class _Instruments:
 
 
 def _where(module: ModuleType, name: str) -> Iterator[tuple[ModuleType, str]]:
-    """Yield the places where the library has a function, and its name there."""
-    wanted = vars(module)[name]
+    """Yield the places where the library has a function, and its name there.
+
+    Others may have wrapped it meanwhile, each place by a wrapper of its own.
+    """
+    wanted = original(module, name)
     for key, other in list(sys.modules.items()):
         if key == "atomos" or key.startswith("atomos."):
-            for there, value in list(vars(other).items()):
-                if value is wanted:
+            for there in list(vars(other)):
+                if original(other, there) is wanted:
                     yield other, there
 
 

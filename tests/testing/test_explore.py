@@ -7,7 +7,8 @@ from math import comb
 import pytest
 from planted import add, add_badly, total, transfer
 
-from atomos import Atom, Ref
+from atomos import Atom, Ref, debug, dosync
+from atomos.stm import collecting
 from atomos.testing import (
     Exploration,
     NestedRunError,
@@ -15,6 +16,7 @@ from atomos.testing import (
     explore,
     run_interleaved,
 )
+from atomos.testing._instrument import _instruments
 
 
 def reads(cell):
@@ -136,6 +138,30 @@ def test_a_loop_that_waits_is_explored():
 def test_it_is_refused_inside_of_a_run():
     with pytest.raises(NestedRunError):
         run_interleaved(Schedule(), lambda: explore(lambda: None))
+
+
+def in_plain_blocks():
+    ref = Ref(0)
+
+    def body():
+        with dosync():
+            ref.set(ref.deref() + 1)
+
+    return body, body
+
+
+def test_others_who_look_on_hide_no_step(monkeypatch):
+    """They wrap some of the functions that the kit wraps, each place on its own."""
+    expected = explore(*in_plain_blocks(), preemptions=1)
+    monkeypatch.setattr(_instruments, "_modules", 0)  # it finds all places anew
+    debug.enable()
+    try:
+        with collecting() as collected:
+            assert explore(*in_plain_blocks(), preemptions=1) == expected
+    finally:
+        debug.disable()
+    assert collected.statistics().commits == 2 * expected.runs
+    assert explore(*in_plain_blocks(), preemptions=1) == expected
 
 
 @pytest.mark.parametrize(
