@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from functools import cached_property
+from typing import Any, NamedTuple
 
 import pytest
 from helpers import run_threads
@@ -74,6 +75,41 @@ def test_classes_that_the_user_names(make):
         atom.deref()
     atom.reset([make([1])])
     atom.deref()[0].x.append(2)
+    with refused():
+        atom.deref()
+
+
+class Names(list):
+    pass
+
+
+class Raw(bytearray):
+    pass
+
+
+class Pair(NamedTuple):
+    x: Any
+
+
+class Wave(complex):
+    """Its class in C has members that are a new object each time."""
+
+
+@pytest.mark.parametrize(
+    ("value", "change"),
+    [
+        (Names(), lambda one: one.append(1)),
+        (Names(), lambda one: setattr(one, "x", 1)),
+        (Raw(), lambda one: one.append(1)),
+        (Pair([]), lambda one: one.x.append(1)),
+        (Wave(1, 2), lambda one: setattr(one, "x", 1)),
+    ],
+)
+def test_a_named_class_is_looked_into_as_what_it_is_derived_from_too(value, change):
+    debug.enable(effects=False, skew=False, classes=[type(value)])
+    atom = Atom(value)
+    assert atom.deref() is value
+    change(value)
     with refused():
         atom.deref()
 

@@ -552,6 +552,17 @@ class Names(list):
     pass
 
 
+@dataclass
+class Bag(list):
+    name: str
+
+
+class Space(SimpleNamespace):
+    @cached_property
+    def double(self):
+        return self.x * 2
+
+
 def setter(name, value):
     return lambda one: setattr(one, name, value)
 
@@ -576,6 +587,9 @@ CHANGES = {
     "namespace": (SimpleNamespace(x=1), setter("x", 2)),
     "dataclass": (Point(1), setter("x", 2)),
     "slots": (Slotted(1), setter("x", 2)),
+    "fields of a list": (Bag("a"), setter("name", "b")),
+    "items of a dataclass": (Bag("a"), lambda one: one.append(1)),
+    "namespace subclass": (Space(x=1), setter("x", 2)),
     "in tuple": (([1],), lambda one: one[0].append(2)),
     "in frozen": (Frozen([1]), lambda one: one.x.append(2)),
     "in frozenset": (frozenset({Frozen(1), 2}), None),
@@ -616,9 +630,9 @@ def leaf():
 
 
 def caches():
-    point, plain = Point(1), Plain(2)
-    yield (point, plain)
-    assert (point.double, plain.double) == (2, 4)
+    point, plain, space = Point(1), Plain(2), Space(x=3)
+    yield (point, plain, space)
+    assert (point.double, plain.double, space.double) == (2, 4, 6)
     point.cache["a"] = 1
 
 
@@ -657,7 +671,7 @@ def test_what_cannot_be_read_since_somebody_changes_it_has_changed():
         return (*one, *one.values())
 
     reads, value, prints = [], {1: 2}, Prints(())
-    prints.known[id(dict)] = dict, (fails, True)
+    prints.known[id(dict)] = dict, ((fails, True),)
     records = prints.take([value])
     assert changed(records) is value
     assert changed(records) is value

@@ -17,6 +17,9 @@ at again. What is looked into is a matter of classes, decided once for each:
 - tuples and frozensets are looked through, as are the keys of dicts;
 - classes that the user has named, by all their attributes but a `cached_property`.
 
+A class may be several of these, such as a dataclass derived from `dict`. Then it is
+read in each of these ways, and has an entry for each.
+
 Anything else is a leaf: locks, files, refs, arrays of numpy, objects of classes
 that nobody has named. They may have caches, which to fill is no change of a value.
 """
@@ -45,6 +48,10 @@ __all__ = ["Prints", "Record", "changed"]
 Contents = tuple[object, ...] | bytes
 #: Returns what a container holds.
 Reader = Callable[[Any], Contents]
+#: A reader, and whether what it reads can be changed.
+Way = tuple[Reader, bool]
+#: In which ways to read objects of a class; none for a leaf.
+Ways = tuple[Way, ...]
 #: A mutable container, how it is read, and what it held.
 Record = tuple[object, Reader, Contents]
 
@@ -77,7 +84,6 @@ _READERS: Final[tuple[tuple[type, Reader], ...]] = (
     (deque, lambda one: tuple(deque.__iter__(one))),
     (bytearray, lambda one: bytes(bytearray.copy(one))),
     (array, lambda one: array.tobytes(one)),
-    (SimpleNamespace, lambda one: _read_dict(_attributes(one))),
 )
 _THROUGH: Final[tuple[tuple[type, Reader], ...]] = (
     (tuple, lambda one: tuple(tuple.__iter__(one))),
@@ -94,9 +100,14 @@ def _attributes(one: object) -> dict[str, object]:
 
 
 def _slots(kind: type) -> dict[str, MemberDescriptorType]:
-    """Return the slots of `kind`, by name."""
+    """Return the slots of `kind`, by name.
+
+    Members of a class in C are none: some make a new object each time.
+    """
     found = {}
     for base in reversed(kind.__mro__):
+        if "__slots__" not in vars(base):
+            continue
         for name, slot in vars(base).items():
             if isinstance(slot, MemberDescriptorType):
                 found[name] = slot
@@ -124,7 +135,7 @@ def _reads_fields(kind: Any) -> Reader:
 
 
 def _reads_all(kind: type) -> Reader:
-    """Return how to read an object of a class that the user has named."""
+    """Return how to read all attributes of an object."""
     cached = {
         name
         for base in kind.__mro__
@@ -159,20 +170,23 @@ def _only_leaves(contents: tuple[object, ...]) -> bool:
         return False
 
 
-def _how(kind: type, classes: tuple[type, ...]) -> tuple[Reader, bool] | None:
-    """Return how to read an object of a class, and whether it can be changed."""
-    if any(base is named for base in kind.__mro__ for named in classes):
-        return _reads_all(kind), True
+def _how(kind: type, classes: tuple[type, ...]) -> Ways:
+    """Return in which ways to read an object of a class."""
+    ways: list[Way] = []
     for base, read in _READERS:
         if issubclass(kind, base):
-            return read, True
+            ways.append((read, True))
+            break
     for base, read in _THROUGH:
         if issubclass(kind, base):
-            return read, False
-    if is_dataclass(kind):
+            ways.append((read, False))
+    named = any(base is one for base in kind.__mro__ for one in classes)
+    if named or issubclass(kind, SimpleNamespace):
+        ways.append((_reads_all(kind), True))
+    elif is_dataclass(kind):
         frozen = kind.__dataclass_params__.frozen  # type: ignore[attr-defined] # not in the stubs
-        return _reads_fields(kind), not frozen
-    return None
+        ways.append((_reads_fields(kind), not frozen))
+    return tuple(ways)
 
 
 class Prints:
@@ -181,16 +195,16 @@ class Prints:
     Attributes:
         classes: Those to look into that the user has named.
         known: By the `id` of a class: that class, which keeps the `id`, and how to
-            read it, None for a leaf. Added to by anyone.
+            read it. Added to by anyone.
     """
 
     __slots__ = ("classes", "known")
 
     def __init__(self, classes: tuple[type, ...]) -> None:
         self.classes = classes
-        self.known: dict[int, tuple[type, tuple[Reader, bool] | None]] = {}
+        self.known: dict[int, tuple[type, Ways]] = {}
 
-    def _reader(self, kind: type) -> tuple[Reader, bool] | None:
+    def _ways(self, kind: type) -> Ways:
         found = self.known.get(id(kind))
         if found is None:
             if len(self.known) >= _CLASSES:
@@ -209,21 +223,18 @@ class Prints:
         seen, left = {id(value)}, [value]
         while left:
             one = left.pop()
-            how = self._reader(type(one))
-            if how is None:
-                continue
-            read, mutable = how
-            contents = _read(read, one)
-            if contents is None:
-                contents = (_MISSING,)  # found changed at the next look
-            if mutable:
-                records.append((one, read, contents))
-            if isinstance(contents, bytes) or _only_leaves(contents):
-                continue
-            for item in contents:
-                if id(type(item)) not in _LEAVES and id(item) not in seen:
-                    seen.add(id(item))
-                    left.append(item)
+            for read, mutable in self._ways(type(one)):
+                contents = _read(read, one)
+                if contents is None:
+                    contents = (_MISSING,)  # found changed at the next look
+                if mutable:
+                    records.append((one, read, contents))
+                if isinstance(contents, bytes) or _only_leaves(contents):
+                    continue
+                for item in contents:
+                    if id(type(item)) not in _LEAVES and id(item) not in seen:
+                        seen.add(id(item))
+                        left.append(item)
         return records
 
 
