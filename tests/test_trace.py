@@ -27,7 +27,7 @@ from helpers import (
 
 from atomos import Atom, Ref, check, dosync, outside
 from atomos.errors import TraceFileError
-from atomos.stm import _arrows, _trace, _tracefile, trace
+from atomos.stm import _arrows, _hearing, _trace, _tracefile, trace
 from atomos.stm._seams import _places
 from atomos.stm._tracefile import TraceFile
 
@@ -475,6 +475,27 @@ def test_the_child_of_a_fork_leaves_the_file_alone(path, monkeypatch):
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     assert Trace(path).names() == ["before #1: committed", "parent #1: committed"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_the_child_of_a_fork_keeps_nothing_of_a_trace(path):
+    """It may go on for long without leaving the ``with``: a pool of processes does."""
+    ref = Ref(0)
+    with trace(path):
+        (tracer,) = _hearing._listening.listeners
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                transact("decorator", lambda: ref.set(1))
+                elsewhere(lambda: transact("decorator", lambda: ref.set(2)))
+                assert not tracer._arrows._commits
+                assert not any(thread.bars for thread in tracer._threads)
+                status = 0
+            finally:
+                os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_bars_are_kept_while_another_one_writes(path, monkeypatch):

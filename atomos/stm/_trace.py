@@ -94,7 +94,9 @@ class Tracer(Listener):
     # What it hears of
 
     def begins(self, tx: Transaction, attempt: Attempt) -> None:
-        """Find a place for an attempt."""
+        """Find a place for an attempt, while there is somebody to write it."""
+        if self._closed:
+            return  # in the child of a fork this goes on for as long as it lives
         thread = self._mine.thread or self._register()
         lanes = thread.lanes
         lane = next((n for n, found in enumerate(lanes) if found is None), len(lanes))
