@@ -27,7 +27,7 @@ from _thread import allocate_lock
 from typing import TYPE_CHECKING
 
 from atomos._debug._effects import report_effects
-from atomos._debug._mutation import look_for_mutation
+from atomos._debug._mutation import look_for_mutation, stop_looking
 from atomos._debug._skew import report_skew
 from atomos._debug._warnings import EffectWarning, WriteSkewWarning
 from atomos.stm._arguments import shown
@@ -60,9 +60,9 @@ class _Debugging:
         """Put everything back."""
         report_effects(False)
         self.seams.close()
-        stop, self.stop = self.stop, None
-        if stop is not None:
-            stop()
+        if self.stop is not None:
+            self.stop()
+            self.stop = None
 
 
 _debugging = _Debugging()
@@ -120,7 +120,9 @@ def enable(
     with _debugging.lock:
         _debugging.off()
         if mutation:
-            _debugging.stop = look_for_mutation(_debugging.seams, named)
+            # First: an exception from outside may come in while it begins.
+            _debugging.stop = stop_looking
+            look_for_mutation(_debugging.seams, named)
         if skew:
             report_skew(_debugging.seams)
         report_effects(effects)

@@ -146,6 +146,27 @@ def test_nothing_is_left_of_it():
         cell.deref()
 
 
+@pytest.mark.parametrize("at", ["begin", "end"])
+def test_an_interrupt_leaves_nothing_that_cannot_be_switched_off(at, monkeypatch):
+    before, early = everything(), Atom([1])
+    if at == "end":
+        debug.enable()
+
+    def interrupted():
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_guarded.gc, "get_objects", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        debug.enable() if at == "begin" else debug.disable()
+    debug.disable()
+    assert everything() == before
+    assert _guarded.guarding.prints is None
+    assert type(early._newest) is Version
+    early.deref().append(2)
+    assert early.deref() == [1, 2]
+
+
 def test_a_transaction_that_lasts_longer_than_debugging():
     ref = Ref([1])
     debug.enable(effects=False, skew=False)

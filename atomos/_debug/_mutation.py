@@ -42,22 +42,19 @@ if TYPE_CHECKING:
     from atomos.stm._commit import Change
     from atomos.stm._footprint import Write
 
-__all__ = ["look_for_mutation"]
+__all__ = ["look_for_mutation", "stop_looking"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
 
-def look_for_mutation(seams: Seams, classes: tuple[type, ...]) -> Callable[[], None]:
-    """Look from now on, until `seams` are closed.
+def look_for_mutation(seams: Seams, classes: tuple[type, ...]) -> None:
+    """Look from now on, until `seams` are closed and `stop_looking` was called.
 
     Args:
         seams: To be closed by the caller.
         classes: Those to look into that the user has named.
-
-    Returns:
-        What to call after that.
     """
     guarding.prints = Prints(classes)
     seams.function(_cell, "Version", _guarded_version)
@@ -79,10 +76,10 @@ def look_for_mutation(seams: Seams, classes: tuple[type, ...]) -> Callable[[], N
         if "__repr__" in vars(kind):
             seams.method(kind, "__repr__", with_mode(Mode.QUIET))
     guard_all()
-    return _stop
 
 
-def _stop() -> None:
+def stop_looking() -> None:
+    """Let all values go; also where looking has only half begun, and again."""
     guarding.prints = None
     let_go_all()
 
