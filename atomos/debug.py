@@ -23,6 +23,7 @@ Example:
 
 from __future__ import annotations
 
+import os
 from _thread import allocate_lock
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,14 @@ class _Debugging:
 
 
 _debugging = _Debugging()
+
+
+def _reset_after_fork() -> None:
+    _debugging.lock = allocate_lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_after_fork)
 
 
 def enable(

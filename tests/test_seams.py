@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
+import threading
 
 import pytest
+from helpers import PATIENCE
 
-from atomos import Atom, AtomicInteger, AtomicStampedReference, Ref, dosync
-from atomos.stm import _commit, _operations, _runner, _scope
+from atomos import Atom, AtomicInteger, AtomicStampedReference, Ref, debug, dosync
+from atomos.stm import (
+    _commit,
+    _hearing,
+    _operations,
+    _runner,
+    _scope,
+    _seams,
+    _statistics,
+    collecting,
+)
 from atomos.stm._cell import Cell
 from atomos.stm._operations import Listener, listen, unlisten
 from atomos.stm._seams import Seams, _places
@@ -167,3 +180,63 @@ def test_the_methods_are_the_originals_when_nobody_listens():
     unlisten(other)
     assert everything() == before
     assert not _places
+
+
+# A fork
+
+
+def collects():
+    with collecting():
+        pass
+
+
+def debugs():
+    debug.enable()
+    debug.disable()
+
+
+def listens():
+    listener = Listener()
+    listen(listener)
+    unlisten(listener)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("owner", "name", "use"),
+    [
+        (_seams, "_lock", collects),
+        (_statistics._open, "lock", collects),
+        (_hearing._listening, "lock", collects),
+        (_operations._listening, "lock", listens),
+        (debug._debugging, "lock", debugs),
+    ],
+)
+def test_a_lock_that_another_thread_had_is_free_in_the_child_of_a_fork(
+    owner, name, use
+):
+    held, over = threading.Event(), threading.Event()
+
+    def hold():
+        with getattr(owner, name):
+            held.set()
+            over.wait(PATIENCE)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        assert held.wait(PATIENCE)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(5)  # ends it
+            status = 1
+            try:
+                use()
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+    finally:
+        over.set()
+        thread.join(PATIENCE)

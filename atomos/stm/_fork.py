@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-from atomos.stm import _hearing, _queue, _registry, _status, _turn
+from atomos.stm import _hearing, _queue, _registry, _seams, _statistics, _status, _turn
 
 
 def _in_child() -> None:
@@ -20,7 +20,9 @@ def _in_child() -> None:
     _status.reset_after_fork()
     _queue.reset_after_fork()
     _registry.forget_other_threads()
+    _seams.reset_after_fork()
     _hearing.reset_after_fork()
+    _statistics.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):

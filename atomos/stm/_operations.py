@@ -7,6 +7,7 @@ a part of that one.
 
 from __future__ import annotations
 
+import os
 from _thread import allocate_lock
 from functools import wraps
 from threading import local
@@ -86,6 +87,14 @@ class _Listening:
 
 _within = _Within()
 _listening = _Listening()
+
+
+def _reset_after_fork() -> None:
+    _listening.lock = allocate_lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_after_fork)
 
 
 def listen(listener: Listener) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-__all__ = ["Seams", "original"]
+__all__ = ["Seams", "original", "reset_after_fork"]
 
 F = TypeVar("F")
 
@@ -55,6 +55,11 @@ class _Place:
 #: The places where something is replaced now. Written under `_lock`.
 _places: dict[tuple[int, str], _Place] = {}
 _lock = allocate_lock()
+
+
+def reset_after_fork() -> None:
+    """In the child of a fork: the lock may have been held by another thread."""
+    _lock._at_fork_reinit()  # type: ignore[attr-defined] # not in typeshed
 
 
 class Seams:

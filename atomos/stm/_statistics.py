@@ -29,7 +29,13 @@ if TYPE_CHECKING:
     from atomos.stm._registry import ThreadRecord
     from atomos.stm._transaction import Transaction
 
-__all__ = ["Collected", "collect_if_asked", "collecting", "statistics"]
+__all__ = [
+    "Collected",
+    "collect_if_asked",
+    "collecting",
+    "reset_after_fork",
+    "statistics",
+]
 
 #: The environment variable that has everything counted from the start.
 VARIABLE = "ATOMOS_STATISTICS"
@@ -168,6 +174,11 @@ class _Open:
 
 
 _open = _Open()
+
+
+def reset_after_fork() -> None:
+    """In the child of a fork: the lock may have been held by another thread."""
+    _open.lock = allocate_lock()
 
 
 def _begin() -> Collected:
