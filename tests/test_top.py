@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -78,6 +79,25 @@ def test_a_snapshot_as_a_command():
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "transfer" in done.stdout
+
+
+@pytest.mark.parametrize("more", [["--snapshot"], []])
+def test_a_reader_that_has_gone_ends_it_quietly(more):
+    """As `head` does."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "atomos", "top", "--seconds", "0.1", *more],
+            stdout=writes,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    finally:
+        os.close(writes)
+    assert (done.returncode, done.stderr) == (run.FAILED, "")
 
 
 def test_text_follows_text_where_there_is_no_terminal(capsys, rich, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -25,9 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that was named, or the demo; return the exit status."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     commands = {"top": _top, "trace": _trace}
-    if given and given[0] in commands:
-        return commands[given[0]](given[1:])
-    return run.main(given)
+    try:
+        if given and given[0] in commands:
+            return commands[given[0]](given[1:])
+        return run.main(given)
+    except BrokenPipeError:
+        # Who reads the output has seen enough. Python would write the rest at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return run.FAILED
 
 
 def _top(arguments: Sequence[str]) -> int:
