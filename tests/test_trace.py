@@ -28,6 +28,7 @@ from helpers import (
 from atomos import Atom, Ref, check, dosync, outside
 from atomos.errors import TraceFileError
 from atomos.stm import _arrows, _hearing, _trace, _tracefile, trace
+from atomos.stm._cell import latest
 from atomos.stm._seams import _places
 from atomos.stm._tracefile import TraceFile
 
@@ -196,6 +197,21 @@ def test_the_first_commit_after_the_read_is_the_culprit(path):
     assert [(a["name"], b["name"]) for a, b in found.arrows] == [
         ("writer 1 #1: committed", "victim #1: stale read")
     ]
+
+
+def test_a_version_that_is_let_go_just_then_is_no_culprit(monkeypatch):
+    """Who looks for the culprit holds nothing: the history is cut as he looks."""
+
+    class Cut:
+        number = 5
+        links = [latest(Ref(0))]
+
+        @property
+        def older(self):
+            return self.links.pop() if self.links else None
+
+    monkeypatch.setattr(_hearing, "latest", lambda cell: Cut())
+    assert _hearing._first_after(Ref(0), 3) == 5
 
 
 def test_a_wait_for_a_held_ref_is_a_bar_inside(path):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from atomos.stm._attempts import Listener
+    from atomos.stm._cell import Version
     from atomos.stm._status import Patience, Status
     from atomos.stm._wait import Awaited
 
@@ -238,11 +239,10 @@ def _first_after(cell: Cell[Any], seen: int) -> int:
     none.
     """
     found = 0
-    version = latest(cell)
-    while version.number > seen:
+    version: Version[Any] | None = latest(cell)
+    # Others let go of old versions meanwhile, so each link is looked at once.
+    while version is not None and version.number > seen:
         found = version.number
-        if version.older is None:
-            break
         version = version.older
     return found
 
