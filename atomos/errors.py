@@ -143,7 +143,7 @@ class StatisticsOffError(AtomosError, RuntimeError):
 class TraceFileError(AtomosError, OSError):
     """The file of a trace cannot be written.
 
-    What the system said is the `__cause__`.
+    What the system said, if it did, is the `__cause__`.
     """
 
 

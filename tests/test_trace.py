@@ -202,13 +202,14 @@ def test_the_first_commit_after_the_read_is_the_culprit(path):
 def test_a_version_that_is_let_go_just_then_is_no_culprit(monkeypatch):
     """Who looks for the culprit holds nothing: the history is cut as he looks."""
 
+    links = iter([latest(Ref(0))])
+
     class Cut:
         number = 5
-        links = [latest(Ref(0))]
 
         @property
         def older(self):
-            return self.links.pop() if self.links else None
+            return next(links, None)
 
     monkeypatch.setattr(_hearing, "latest", lambda cell: Cut())
     assert _hearing._first_after(Ref(0), 3) == 5
@@ -444,6 +445,21 @@ def test_a_bad_path_is_refused_before_anything_runs(tmp_path, name):
         with trace(os.path.join(tmp_path, name)):
             pytest.fail("it has run")
     assert not _places
+
+
+def test_a_file_that_another_trace_is_written_to_is_refused(path, tmp_path):
+    ref = Ref(0)
+    (tmp_path / "link.json").symlink_to(path)
+    with trace(path):
+        transact("decorator", ref.deref, name="first")
+        for name in (path, tmp_path / "link.json"):
+            with pytest.raises(TraceFileError, match="another trace is"), trace(name):
+                pytest.fail("it ran")
+        transact("decorator", ref.deref, name="second")
+    assert Trace(path).names() == ["first #1: committed", "second #1: committed"]
+    with trace(path):  # it is replaced
+        transact("decorator", ref.deref, name="third")
+    assert Trace(path).names() == ["third #1: committed"]
 
 
 @pytest.mark.parametrize("path", [None, 1, b"trace.json"])

@@ -247,8 +247,8 @@ def trace(path: str | os.PathLike[str]) -> Iterator[None]:
 
     Raises:
         TypeError: `path` is no path.
-        TraceFileError: The file cannot be opened; nothing has run. At the end:
-            something could not be written.
+        TraceFileError: The file cannot be opened, or another trace is being written
+            to it; nothing has run. At the end: something could not be written.
 
     Cost: about 10 µs for each attempt (CPython 3.11), and nothing when it has ended.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from io import FileIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -83,21 +84,26 @@ def arrow_event(number: int, row: int, at: int, *, start: bool) -> Event:
     return event if start else {**event, "bp": "e"}
 
 
+#: The files that are being written, as `os.path.samestat` tells them apart.
+_written: set[tuple[int, int]] = set()
+
+
 class TraceFile:
     """A file that is a whole JSON document when it is closed.
 
     Attributes:
+        _identity: What is in `_written` for it; None if it is no ordinary file.
         error: The first error of the system; nothing is written after it.
     """
 
-    __slots__ = ("_file", "_name", "error")
+    __slots__ = ("_file", "_identity", "_name", "error")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open the file, and empty it.
 
         Raises:
             TypeError: `path` is no path.
-            TraceFileError: It cannot be opened.
+            TraceFileError: It cannot be opened, or another trace is written to it.
         """
         if not isinstance(path, (str, os.PathLike)):
             msg = f"path must be a str or an os.PathLike, not {shown(path)}"
@@ -105,16 +111,30 @@ class TraceFile:
         self._name = os.fspath(path)
         self.error: OSError | None = None
         try:
-            self._file = FileIO(self._name, "w")
+            self._file = FileIO(self._name, "a")  # not emptied before we know it
         except (OSError, ValueError) as error:
             raise self._refusal(error) from error
+        self._identity = self._claim()
         self._write(HEAD)
 
     def __repr__(self) -> str:
         """Show the path."""
         return f"{type(self).__name__}({self._name!r})"
 
-    def _refusal(self, error: Exception) -> TraceFileError:
+    def _claim(self) -> tuple[int, int] | None:
+        """Have the file for ourselves, and empty it."""
+        found = os.fstat(self._file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        identity = found.st_dev, found.st_ino
+        if identity in _written:
+            self._file.close()
+            raise self._refusal("another trace is being written to it")
+        _written.add(identity)
+        self._file.truncate(0)
+        return identity
+
+    def _refusal(self, error: object) -> TraceFileError:
         msg = (
             f"the trace cannot be written to {self._name!r}: {error}; name a file in a "
             "folder that exists and can be written to"
@@ -137,12 +157,14 @@ class TraceFile:
         """Write the end, and close the file; an error is kept."""
         self._write(TAIL)
         try:
-            self._file.close()
+            self.drop()
         except OSError as error:
             self.error = self.error or error
 
     def drop(self) -> None:
         """Close it without writing: it is another process that goes on writing."""
+        if self._identity is not None:
+            _written.discard(self._identity)
         self._file.close()
 
     def raise_error(self) -> None:
