@@ -61,6 +61,7 @@ class Place:
         hits: Counts the writes that came in by transactions of their own.
         inside: Written by those that join what they have met.
         worked: How each write that worked came in.
+        ways: Each of these once; all must be there before it ends.
         own: How many of these were transactions of their own.
         refused: The names of the errors that others have got.
         slowest: Seconds until one got it, at most.
@@ -71,6 +72,7 @@ class Place:
         self.load = load
         self.hits, self.inside = Ref(0, name="hits"), Ref(0, name="inside")
         self.worked: list[str] = []
+        self.ways: set[str] = set()
         self.own: list[None] = []
         self.refused: list[str] = []
         self.unexpected: list[str] = []
@@ -117,6 +119,7 @@ class Place:
             self.unexpected.append(type(error).__name__)
         else:
             self.worked.append(how)
+            self.ways.add(how)
             if alone:
                 self.own.append(None)
 
@@ -134,7 +137,8 @@ class Place:
         return len(self.worked) + len(self.refused)
 
     def more(self) -> bool:
-        return self.load.more(self.came_in) and not self.unexpected
+        enough = len(self.ways) == len(HOW) and not self.load.more(self.came_in)
+        return not enough and not self.unexpected
 
     def move(self, random: Random) -> None:
         """Move money from one account to another one, which displaces two values."""
