@@ -16,12 +16,14 @@ from helpers import (
     until,
 )
 from interrupts import (
+    Interrupted,
+    Tracer,
     interrupted_at_each_point,
     preempted_at_each_opcode,
     within,
 )
 
-from atomos import Atom, Ref, dosync
+from atomos import Atom, Ref, atomically, dosync
 from atomos.stm import _registry
 from atomos.stm._registry import my_record
 from atomos.stm._snapshots import close_snapshot, open_snapshot
@@ -325,3 +327,33 @@ def test_a_thread_without_a_place_that_has_ended_keeps_nothing(crowd):
     commit(ref, "new")
     assert ref.history_count == len(parked)
     kept.clear()
+
+
+def test_who_is_cut_short_while_he_registers_clears_nobody_elses_number(quiet_hook):
+    """Another thread has taken the place that he had chosen, and reads there."""
+    points = 0
+    while True:
+        points += 1
+        ref, readers = Ref(0), []
+
+        def read(park, ref=ref):
+            with dosync(read_only=True):
+                park()
+                return ref.deref()
+
+        def act(read=read, readers=readers):
+            readers.append(Parked(read))
+            raise Interrupted
+
+        tracer = Tracer(points, act)
+
+        def register(tracer=tracer):
+            with contextlib.suppress(Interrupted):
+                tracer.run(_registry.my_record)
+
+        elsewhere(register)
+        if not readers:
+            break
+        elsewhere(atomically, ref.set, 1)
+        assert readers[0].finish() == 0, tracer.where
+    assert points > 10

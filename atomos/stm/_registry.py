@@ -139,6 +139,13 @@ class ThreadRecord:
         """Choose a place that none of `others` has, if there is one."""
         used = {other.place for other in others}
         self.place = next((n for n in range(PLACES - 1) if n not in used), -1)
+
+    def take_place(self) -> None:
+        """Write to the buffer from now on.
+
+        Not before the record is among those of `registry`: until then another thread
+        may take the place, and its number is not ours to clear.
+        """
         if self.place >= 0:
             self.mine = numbers(buffer)[self.place : self.place + 1]
             self.clock = own_clock(self.place)
@@ -218,6 +225,7 @@ def _register() -> ThreadRecord:
         record.choose_place(alive)
         if _replace(before, (*alive, record)):
             break
+    record.take_place()
     record.mine[0] = 0
     _local.token = token
     return record
