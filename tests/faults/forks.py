@@ -114,9 +114,10 @@ class Family:
         bank.pair.swap(lambda pair: (pair[0] + 1, pair[1] + 1))
         seconds = monotonic() - begun
         wrong = wrong or bank.wrong() or self.held.deref() != -1
+        wrong = wrong or threading.active_count() > 1
         agent = Agent(0)
         agent.send(add).wait(TOO_LONG)
-        wrong = wrong or agent.deref() != 1 or threading.active_count() > 2
+        wrong = wrong or agent.deref() != 1
         os.write(writer, str(seconds).encode())
         return WRONG if wrong else FINE
 
