@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from helpers import (
     FORMS,
     ISOLATIONS,
+    PATIENCE,
     RERUN_FORMS,
     Attempts,
     commit,
@@ -14,6 +17,7 @@ from helpers import (
     transact,
     until,
 )
+from interrupts import Tracer
 
 from atomos import (
     Ref,
@@ -294,3 +298,28 @@ def test_retry_before_anything_was_read():
     assert or_else(retry, lambda: 1) == 1
     with pytest.raises(RetryError, match="before it has read anything"):
         or_else(retry, retry)
+
+
+def test_an_error_from_outside_between_two_alternatives_is_no_reason_to_sleep():
+    """It is dropped with the attempt, which `retry` has given up; the next one runs."""
+    n = 0
+    while True:
+        n += 1
+        ref, chosen = Ref(0), Ref(0)
+
+        def fail():
+            raise MemoryError
+
+        def second(chosen=chosen):
+            chosen.set(1)
+
+        tracer = Tracer(n, fail)
+        call = dosync(timeout=PATIENCE)(or_else)
+        with contextlib.suppress(MemoryError):
+            tracer.run(
+                lambda ref=ref, call=call: call(lambda: check(ref.deref()), second)
+            )
+            assert chosen.deref() == 1, tracer.where
+        if tracer.where is None:
+            break
+    assert n > 30

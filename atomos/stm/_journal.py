@@ -101,6 +101,15 @@ class Journal:
         self.hooks: list[tuple[str, Callable[[], object]]] = []
         self.values: dict[Hashable, Version[Any]] = {}
 
+    def in_alternative(self) -> bool:
+        """Whether an `or_else` will take what `retry` raises."""
+        part = self.part
+        while part is not None:
+            if part.choice:
+                return True
+            part = part.outer
+        return False
+
     def forget(self) -> None:
         """Keep no values alive: the attempt is over, and only its hooks may run."""
         self.part = None

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from atomos.errors import NoTransactionError, RetryError, TransactionStateError
 from atomos.stm._footprint import WAITS, Restart
 from atomos.stm._inside import inside
-
-if TYPE_CHECKING:
-    from atomos.stm._transaction import Transaction
 
 __all__ = ["check", "retry"]
 
@@ -61,7 +58,7 @@ def retry() -> NoReturn:
             raise TransactionStateError(msg)
         raise Restart(tx.doomed)
     awaited = tx.reads()
-    if not _in_alternative(tx):
+    if tx.journal is None or not tx.journal.in_alternative():
         if not awaited:
             msg = (
                 f"retry() or check() was called in {tx.label} before it has read "
@@ -77,16 +74,6 @@ def retry() -> NoReturn:
     tx.awaited = awaited
     tx.doomed = WAITS
     raise Restart(WAITS)
-
-
-def _in_alternative(tx: Transaction) -> bool:
-    """Whether an `or_else` will take what `retry` raises."""
-    part = None if tx.journal is None else tx.journal.part
-    while part is not None:
-        if part.choice:
-            return True
-        part = part.outer
-    return False
 
 
 def check(condition: object) -> None:

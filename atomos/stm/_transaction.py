@@ -159,11 +159,15 @@ class Transaction(Run):
             if self.awaited is not None:
                 awaited, self.awaited = self.awaited, None
                 self.waits += 1
+                # What was cut short on its way to the next alternative has that to run.
+                cut_short = False
                 if self.journal is not None:
+                    cut_short = self.journal.in_alternative()
                     self.journal.forget()
-                self.starts_waiting()
-                sleep(self, awaited)
-                self.has_waited()
+                if not cut_short:
+                    self.starts_waiting()
+                    sleep(self, awaited)
+                    self.has_waited()
             self.refuse_if_over()
             lost = self.attempts - self.waits
             self.optimistic = self.rerunnable and lost < ESCALATE_AFTER
