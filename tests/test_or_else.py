@@ -302,6 +302,7 @@ def test_retry_before_anything_was_read():
 
 def test_an_error_from_outside_between_two_alternatives_is_no_reason_to_sleep():
     """It is dropped with the attempt, which `retry` has given up; the next one runs."""
+    atomically(lambda: None)  # the thread is known from now on
     n = 0
     while True:
         n += 1

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 class Reports(logging.Filter):
-    """Counts what is reported to the logger `atomos`, and lets nothing through."""
+    """Counts what atomos or a pool of its agents reports, and prints nothing."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,11 +23,14 @@ class Reports(logging.Filter):
 @contextmanager
 def in_silence() -> Iterator[Reports]:
     """Let finalizers be interrupted, and hooks raise, without a word."""
-    logger, hook, reports = logging.getLogger("atomos"), sys.unraisablehook, Reports()
-    logger.addFilter(reports)
+    loggers = [logging.getLogger(name) for name in ("atomos", "concurrent.futures")]
+    hook, reports = sys.unraisablehook, Reports()
+    for logger in loggers:
+        logger.addFilter(reports)
     sys.unraisablehook = lambda args: None
     try:
         yield reports
     finally:
-        logger.removeFilter(reports)
+        for logger in loggers:
+            logger.removeFilter(reports)
         sys.unraisablehook = hook
