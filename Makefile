@@ -41,11 +41,14 @@ else
 	@touch $@
 endif
 
-# What is installed, one stamp for each set of extras.
+# What is installed, one stamp for each set of extras. To import lmdb on a free-threaded
+# build brings its GIL back, so it is not there.
+COMMA := ,
+LMDB := $(if $(FREE_THREADED),,$(COMMA)lmdb)
 $(VENV)/.demo: EXTRAS := demo
-$(VENV)/.test: EXTRAS := test,demo
-$(VENV)/.parallel: EXTRAS := test,demo,parallel
-$(VENV)/.bench: EXTRAS := bench
+$(VENV)/.test: EXTRAS := test,demo$(LMDB)
+$(VENV)/.parallel: EXTRAS := test,demo,parallel$(LMDB)
+$(VENV)/.bench: EXTRAS := bench$(LMDB)
 $(VENV)/.docs: EXTRAS := docs
 $(VENV)/.dev: EXTRAS := dev
 $(VENV)/.demo $(VENV)/.test $(VENV)/.parallel $(VENV)/.bench $(VENV)/.docs $(VENV)/.dev: $(VENV)/.made
@@ -72,8 +75,13 @@ demo: $(VENV)/.demo ## Run the demo
 	@$(PY) -m atomos $(ARGS)
 
 .PHONY: test
-test: $(VENV)/.test ## Run the tests
-	$(PY) -m pytest $(ARGS)
+test: $(VENV)/.test ## Run the tests, on as many processors as there are up to 4
+	$(PY) -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal $(ARGS)
+
+.PHONY: points
+points: $(VENV)/.test ## Run the tests at each point where something may come in
+	ATOMOS_TEST_STRIDE=1 $(PY) -m pytest --numprocesses=auto --maxprocesses=4 \
+	  --dist=worksteal -k 'point or opcode' $(ARGS)
 
 .PHONY: parallel
 parallel: $(VENV)/.parallel ## Run each test on three threads at once
