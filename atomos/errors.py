@@ -16,10 +16,13 @@ __all__ = [
     "AgentTimeout",
     "AtomosError",
     "CommuteError",
+    "DecodingError",
+    "EncodingError",
     "HistoryError",
     "HistoryLostError",
     "InTransactionError",
     "IsolationError",
+    "MixedSpacesError",
     "MutatedValueError",
     "NoTransactionError",
     "ReadOnlyError",
@@ -63,12 +66,24 @@ class ValidationError(AtomosError, ValueError):
     """
 
 
+class EncodingError(AtomosError, ValueError):
+    """A value cannot be stored in a space that processes share; nothing was written."""
+
+
+class DecodingError(AtomosError, ValueError):
+    """What a space has for a ref cannot be read as a value; it is kept as it is."""
+
+
 class ReadOnlyError(AtomosError, RuntimeError):
     """A write was attempted in a transaction made with ``read_only=True``."""
 
 
 class IsolationError(AtomosError, RuntimeError):
     """A nested call asked for a stronger isolation than is running."""
+
+
+class MixedSpacesError(AtomosError, RuntimeError):
+    """A transaction has touched refs of two spaces, or of a space and this process."""
 
 
 class MutatedValueError(AtomosError, RuntimeError):

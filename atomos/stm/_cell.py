@@ -30,10 +30,11 @@ from atomos.stm._turn import INITIAL
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from atomos.stm._home import Home
     from atomos.stm._status import NOBODY, Status
     from atomos.stm._turn import Numbered
 
-__all__ = ["Cell", "Version", "latest", "pending", "settle"]
+__all__ = ["NOWHERE", "Cell", "Version", "latest", "pending", "settle"]
 
 T = TypeVar("T")
 
@@ -75,6 +76,8 @@ class Cell(Generic[T]):
             Replaced with the clock's turn.
         _extras: What only some cells have (name, validator, watches ...); None
             until first needed. The engine looks only whether it is there.
+        _home: Where the value lives if that is not here (see `_home`); a slot of
+            such classes, None for all others. Never changes.
     """
 
     __slots__ = (
@@ -91,6 +94,7 @@ class Cell(Generic[T]):
     _kept_for: Sequence[int] | None
     _sleepers: dict[Any, None] | None
     _extras: Any
+    _home: Home | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Refuse another equality: transactions tell cells apart by identity.
@@ -142,6 +146,17 @@ class Cell(Generic[T]):
         return None
 
 
+def _nowhere() -> Version[Any]:
+    version: Version[Any] = Version()
+    version.value = version.older = version.owner = None
+    version.number = 0
+    return version
+
+
+#: The newest version of each cell that lives elsewhere. Never changes.
+NOWHERE: Version[Any] = _nowhere()
+
+
 def latest(cell: Cell[T]) -> Version[T]:
     """Return the version committed last, settled.
 
@@ -157,6 +172,8 @@ def latest(cell: Cell[T]) -> Version[T]:
         older = version.older
         owner = version.owner
         if owner is None:
+            if cell._home is not None:
+                return cell._home.newest(cell)
             continue  # it was settled in between
         number = owner.number
         if number > 0:

@@ -83,6 +83,8 @@ def commit(tx: Transaction) -> list[Change]:
             msg = f"{tx.label} cannot commit: {tx.doomed}"
             raise TransactionStateError(msg)
         raise Restart(tx.doomed)  # its body has swallowed the signal
+    if tx.guest is not None:
+        return tx.guest.commit()
     if not tx.fresh:
         close_snapshot(tx, tx.thread)  # what this displaces is not kept for itself
     written = len(tx.writes)

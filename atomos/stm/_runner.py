@@ -174,6 +174,8 @@ def finish(tx: Transaction) -> None:
         settle_waiters(status)
     if thread.snapshots:
         close_snapshot(tx, thread)
+    if tx.guest is not None:
+        tx.guest.leave()
     if commit_number(tx):
         # It may have been cut short between its commit and the waking.
         wake_all(tx.writes)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from atomos.stm._cell import Cell, latest
 from atomos.stm._hold import wait_until_free
+from atomos.stm._home import KEEP
 from atomos.stm._inside import inside
 from atomos.stm._publish import publish
 from atomos.stm._seat import seated
@@ -76,6 +77,9 @@ def exchange(cell: Cell[T], value: T) -> T:
         before = tx.read(cell)
         tx.write(cell, value)
         return before
+    if cell._home is not None:
+        before = cell._home.change(cell, lambda _: value, True)[0]
+        return before
     if cell._extras is not None:
         cell._admit(value)
     while True:
@@ -109,6 +113,8 @@ def update(
         after = fn(before, *args, **kwargs)
         tx.write(cell, after)
         return before, after
+    if cell._home is not None:
+        return cell._home.change(cell, lambda old: fn(old, *args, **kwargs), False)
     while True:
         old = cell._newest
         if old.number > 0:
@@ -138,6 +144,11 @@ def compare_and_exchange(
             return False, found
         tx.write(cell, value)
         return True, found
+    if cell._home is not None:
+        found, after = cell._home.change(
+            cell, lambda found: value if same(found, expected) else KEEP, False
+        )
+        return after is not KEEP, found
     while True:
         old = latest(cell)
         if not same(old.value, expected):

@@ -40,16 +40,18 @@ from atomos.stm._commute import compute
 from atomos.stm._footprint import CAUSES, COMMUTED, CUT_SHORT, Lost, Restart
 from atomos.stm._history import read_old
 from atomos.stm._hold import hold
+from atomos.stm._home import ELSEWHERE, mixed
 from atomos.stm._owner import Asyncio, current_task, modules
 from atomos.stm._queue import turn
 from atomos.stm._run import DEFAULT, Run
-from atomos.stm._snapshots import open_snapshot
+from atomos.stm._snapshots import close_snapshot, open_snapshot
 from atomos.stm._status import undecided
 from atomos.stm._turn import FREE
 from atomos.stm._wait import sleep
 
 if TYPE_CHECKING:
     from atomos.stm._commute import Call
+    from atomos.stm._home import Guest, Home
     from atomos.stm._journal import Journal
     from atomos.stm._registry import ThreadRecord
     from atomos.stm._run import Options
@@ -67,7 +69,8 @@ class Transaction(Run):
     """The attempt under way of one run.
 
     Attributes:
-        point: The read point; never decreases within an attempt.
+        point: The read point; never decreases within an attempt, but becomes
+            `ELSEWHERE` if that is a guest.
         running: Between begin and end.
         read_only: Writes are refused: True if all of it is read_only, or, while a
             nested call that is runs, what messages call that.
@@ -77,6 +80,8 @@ class Transaction(Run):
         awaited: What it has read when it called `retry`; None if it has not.
         conflict: What `lose` was told last, and what messages call the cell; only if
             it was called.
+        home: Where its cells live; None for in this process.
+        guest: What the attempt is there; None if `home` is.
         stale: The first cell that was read from its history, if any.
         watched: What `_hearing` knows of the attempt; only while somebody listens.
         view: cell -> version that this attempt sees, in order of first touch.
@@ -90,7 +95,9 @@ class Transaction(Run):
         "conflict",
         "ensured",
         "fresh",
+        "guest",
         "holding",
+        "home",
         "journal",
         "optimistic",
         "point",
@@ -108,6 +115,8 @@ class Transaction(Run):
     holding: bool
     awaited: Awaited | None
     conflict: tuple[Cause, str]
+    home: Home | None
+    guest: Guest | None
     stale: Cell[Any] | None
     watched: Any
     view: dict[Cell[Any], Version[Any]]
@@ -126,7 +135,7 @@ class Transaction(Run):
         self.rerunnable = self.optimistic = rerunnable
         self.attempts = self.waits = 0
         self.deadline = self.status = self.doomed = self.stale = self.journal = None
-        self.account = None
+        self.account = self.home = self.guest = None
         self.serializable = True
         self.updates = self.read_only = False
         self.awaited = None
@@ -222,6 +231,10 @@ class Transaction(Run):
 
     def _look(self, cell: Cell[T]) -> Version[T]:
         """Return the version of `cell` that this attempt must see."""
+        if cell._home is not self.home:
+            self._visit(cell)
+        if self.guest is not None:
+            return self.guest.look(cell)
         if self.holding:
             assert self.status is not None
             return hold(cell, self.status, self)
@@ -232,6 +245,24 @@ class Transaction(Run):
             if not self.fresh:
                 return self._look_back(cell)
             self._extend()
+
+    def _visit(self, cell: Cell[Any]) -> None:
+        """Become a guest where `cell` lives, which is not where the attempt is.
+
+        Raises:
+            MixedSpacesError: It has used cells that live elsewhere.
+            TransactionTimeout: The deadline passed before its turn came.
+        """
+        home = cell._home
+        if home is None or self.home is not None or self.view:
+            raise mixed(self.label, cell, self.home)
+        if not self.fresh:
+            close_snapshot(self, self.thread)
+        self.fresh = self.updates = True
+        self.point = ELSEWHERE
+        self.home = home
+        self.guest = home.guest(self)
+        self.guest.arrive()
 
     def _look_back(self, cell: Cell[T]) -> Version[T]:
         """Return the version at the read point, from the history."""
@@ -291,6 +322,8 @@ class Transaction(Run):
                 return
         elif self.holding:
             seen = self.view[cell] = self._look(cell)
+        if seen is None and cell._home is not self.home:
+            self._visit(cell)
         if not self.fresh:
             self._start_writing(cell, False)
         new: Version[T] = Version()
@@ -362,6 +395,8 @@ class Transaction(Run):
         ):
             self.write(cell, compute(self.read(cell), (call,)))
         else:
+            if cell._home is not self.home:
+                self._visit(cell)
             if not self.fresh:
                 self._start_writing(cell, True)
             commutes: Version[Any] = Version()

@@ -136,6 +136,11 @@ def sleep(run: Run, awaited: Awaited) -> None:
 
     Cost: O(cells), two turns for each.
     """
+    home = awaited[0][0]._home
+    if home is not None:
+        if not home.sleep(run, awaited):
+            raise _waited_in_vain(run, awaited)
+        return
     sleeper = Sleeper()
     try:
         for cell, _ in awaited:
@@ -154,13 +159,18 @@ def _sleep(run: Run, sleeper: Sleeper, awaited: Awaited) -> None:
         return
     seconds = run.deadline - monotonic()
     if seconds <= 0 or not pass_gate(sleeper.gate, seconds):
-        names = [cell._label() for cell, _ in awaited[:NAMED]]
-        if len(awaited) > NAMED:
-            names.append(f"{len(awaited) - NAMED} more")
-        cause = f"retry(), waiting for a change of {', '.join(names)}"
-        msg = (
-            f"{run.label} did not commit within its timeout, attempt {run.attempts}: "
-            f"it called {cause}. Raise the timeout, or see to it that somebody changes "
-            "what it waits for"
-        )
-        raise run.with_account(TransactionTimeout(msg, run.attempts, cause))
+        raise _waited_in_vain(run, awaited)
+
+
+def _waited_in_vain(run: Run, awaited: Awaited) -> TransactionTimeout:
+    """Return the error that says that nothing has changed within the timeout."""
+    names = [cell._label() for cell, _ in awaited[:NAMED]]
+    if len(awaited) > NAMED:
+        names.append(f"{len(awaited) - NAMED} more")
+    cause = f"retry(), waiting for a change of {', '.join(names)}"
+    msg = (
+        f"{run.label} did not commit within its timeout, attempt {run.attempts}: "
+        f"it called {cause}. Raise the timeout, or see to it that somebody changes "
+        "what it waits for"
+    )
+    return run.with_account(TransactionTimeout(msg, run.attempts, cause))

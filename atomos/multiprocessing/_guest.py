@@ -1,0 +1,217 @@
+"""An attempt of a transaction in a space; the protocol is in `_home`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from atomos.errors import SpaceBusyError, TransactionStateError
+from atomos.multiprocessing._codec import encode
+from atomos.stm._clock import commit_point
+from atomos.stm._commute import compute
+from atomos.stm._footprint import COMMUTED, Lost
+from atomos.stm._status import abort
+
+if TYPE_CHECKING:
+    from atomos.multiprocessing._cells import Shared
+    from atomos.multiprocessing._engine import Snapshot
+    from atomos.multiprocessing._home import SpaceHome
+    from atomos.stm._cell import Version
+    from atomos.stm._commit import Change
+    from atomos.stm._commute import Call
+    from atomos.stm._transaction import Transaction
+
+    #: Key -> the record that was seen, None for none.
+    Records = dict[bytes, bytes | None]
+    Commuted = list[tuple["Shared[Any]", list[Call]]]
+
+__all__ = ["Visitor"]
+
+
+class Visitor:
+    """The guest of one attempt.
+
+    Attributes:
+        home: Where it is.
+        tx: The attempt.
+        snapshot: Where it reads; None if it holds the queue, or has left.
+        holds: It has taken the queue, or is about to.
+        mark: The id of the commit, if somebody has asked for it; else empty.
+        era: That of its home when it came: a fork begins another one.
+    """
+
+    __slots__ = ("era", "holds", "home", "mark", "snapshot", "tx")
+
+    def __init__(self, home: SpaceHome, tx: Transaction) -> None:
+        self.home = home
+        self.tx = tx
+        self.snapshot: Snapshot | None = None
+        self.holds = False
+        self.mark = b""
+        self.era = home.era
+
+    def arrive(self) -> None:
+        """Take a snapshot, or the queue if the attempt holds.
+
+        Raises:
+            TransactionTimeout: The deadline passed before its turn came.
+            SpaceBusyError: Whoever has the queue was stopped.
+        """
+        home = self.home
+        if home.closed:
+            home.refuse_closed(self.tx.label)
+        if self.tx.holding:
+            self._take()
+            home.engine.settle()
+        else:
+            self.snapshot = home.engine.snapshot()
+
+    def _take(self) -> None:
+        """Take the queue, within the deadline of the transaction."""
+        home, tx = self.home, self.tx
+        if home.engine.queue.held:
+            home.refuse_held(tx.label)
+        self.holds = True
+        try:
+            home.take(tx.deadline)
+        except SpaceBusyError as error:
+            self.holds = False
+            if tx.deadline is None:
+                raise
+            raise tx.timed_out(str(error)) from error
+
+    def look(self, cell: Shared[Any]) -> Version[Any]:
+        """Return what the attempt sees of `cell`."""
+        home, snapshot = self.home, self.snapshot
+        if home.closed or self.era != home.era:
+            self._refuse_to_go_on()
+        get = home.engine.get if snapshot is None else snapshot.get
+        return home.seen(cell, get(cell._key))
+
+    def _refuse_to_go_on(self) -> NoReturn:
+        """Raise what tells why the attempt can neither read nor commit."""
+        label, home = self.tx.label, self.home
+        if home.closed:
+            home.refuse_closed(label)
+        msg = (
+            f"{label} was begun before a fork, and belongs to the parent: begin "
+            "another transaction in the child"
+        )
+        raise TransactionStateError(msg)
+
+    def commit(self) -> list[Change]:
+        """Commit what the attempt has written, and leave; see `_home`."""
+        tx, home = self.tx, self.home
+        if not tx.writes:
+            self._end()
+            return []
+        if home.closed or self.era != home.era:
+            self._refuse_to_go_on()
+        engine = home.engine
+        tried = engine.tried
+        try:
+            read, writes, commuted = self._collect()
+            if not self.holds:
+                self._take()
+            if commuted is not None:
+                self._compute(commuted, writes)
+            if tx.holding:
+                read = {}
+            since = -1 if self.snapshot is None else self.snapshot.number
+            number = engine.commit(read, writes, self.mark, self.mark, since)
+            if number is not None:
+                return self._committed(number)
+        except BaseException:
+            # Nobody else can have committed: this attempt has the queue.
+            if self.holds and engine.tried != tried:
+                if engine.number() >= engine.tried:
+                    self._committed(engine.tried)
+            raise
+        finally:
+            self._end()
+        self._lost(read)
+
+    def _collect(self) -> tuple[Records, dict[bytes, bytes], Commuted | None]:
+        """Return what must still be as it was seen, what to write, and the commutes.
+
+        Raises:
+            EncodingError: A value cannot be encoded.
+            ValidationError: A validator refuses one.
+        """
+        tx, codec = self.tx, self.home.codec
+        serializable = tx.serializable
+        ensured = () if serializable else tx.ensured or ()
+        read: Records = {}
+        writes: dict[bytes, bytes] = {}
+        commuted: Commuted | None = None
+        for cell, version in tx.view.items():
+            if version.number > 0:
+                if serializable or cell in ensured:
+                    read[cell._key] = version.record
+                continue
+            if version.number == COMMUTED:
+                commuted = commuted or []
+                commuted.append((cell, version.value))
+                continue
+            value, seen = version.value, version.older
+            if cell._extras is not None:
+                cell._admit(value)
+            try:
+                writes[cell._key] = codec.dumps(value)
+            except Exception:
+                encode(codec, value, cell)
+            if seen is not None:
+                read[cell._key] = seen.record
+            elif not serializable and self.snapshot is not None:
+                read[cell._key] = self.snapshot.get(cell._key)
+        return read, writes, commuted
+
+    def _compute(self, commuted: Commuted, writes: dict[bytes, bytes]) -> None:
+        """Compute the commutes on the newest records; the queue is held."""
+        home = self.home
+        home.engine.settle()
+        for cell, calls in commuted:
+            value = compute(home.newest(cell).value, calls)
+            if cell._extras is not None:
+                cell._admit(value)
+            writes[cell._key] = encode(home.codec, value, cell)
+
+    def _committed(self, number: int) -> list[Change]:
+        """Note that it has committed, and tell those who wait; the queue is held."""
+        tx = self.tx
+        changes: list[Change] = []
+        for cell in tx.writes:
+            tx.view[cell].number = number
+            if cell._extras is not None:
+                changes.append((cell, None, None))
+        self.home.bells.ring()
+        if tx.status is not None:
+            commit_point(tx.thread, tx.status)
+        return changes
+
+    def _end(self) -> None:
+        """Leave, and let go of the turn among the plain blocks of this process."""
+        self.leave()
+        status = self.tx.status
+        if status is not None:
+            abort(status)
+
+    def _lost(self, read: Records) -> NoReturn:
+        """Raise the signal that the attempt is lost, with what it was lost to."""
+        tx, get = self.tx, self.home.engine.get
+        cause = Lost.STALE if tx.serializable else Lost.OVERTAKEN
+        cells = [cell for cell in tx.view if cell._key in read]
+        for cell in cells:
+            if get(cell._key) != read[cell._key]:
+                raise tx.lose(cause, cell)
+        raise tx.lose(cause, cells[0])  # it was changed, and changed back
+
+    def leave(self) -> None:
+        """Let go of the snapshot and the queue."""
+        if self.snapshot is not None:
+            self.snapshot.end()
+            self.snapshot = None
+        if self.holds:
+            if self.home.engine.queue.held:
+                self.home.engine.queue.leave()
+            self.holds = False
+        self.tx.home = self.tx.guest = None

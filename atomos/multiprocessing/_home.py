@@ -1,0 +1,266 @@
+"""A space as the engine of transactions sees it: the home of shared cells.
+
+The protocol
+------------
+A storage engine (`_engine`) keeps a record for each cell: the number of the commit that
+wrote it, the stamp, and the value as bytes. A cell without a record has its initial
+value, which each process that has the cell knows.
+
+An attempt reads in a snapshot of the engine, and notes the records that it has seen.
+To commit, it
+
+1. encodes what it has written, and asks the validators,
+2. takes the queue of those who write, which one thread of all processes has at a time,
+3. computes its commutes, each on the newest record,
+4. hands the records that it has seen, and the new values, to the engine, which writes
+   them in one step if all that was seen is still newest,
+5. rings the bells of who waits, and leaves the queue.
+
+No code of the user runs in step 4; so in the engine's own write transaction, which
+nobody can wait for with a deadline, nobody lingers. A plain block, and an attempt that
+has lost often, takes the queue before its first read, and reads the newest records:
+nobody else can write until it ends. The kernel lets go of the queue when its holder
+dies, and the engine forgets what was not committed.
+
+A change of one cell outside a transaction is steps 2 to 5 with a read in between; if
+it calls a function of the user's, it is tried without the queue first.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NoReturn
+from weakref import WeakValueDictionary
+
+from atomos.errors import SpaceBusyError, SpaceClosedError, WouldDeadlockError
+from atomos.multiprocessing._codec import decode, encode
+from atomos.multiprocessing._guest import Visitor
+from atomos.multiprocessing._listener import Listener
+from atomos.multiprocessing._seen import Seen
+from atomos.stm._home import KEEP
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from atomos.multiprocessing._bells import Bells
+    from atomos.multiprocessing._cells import Shared
+    from atomos.multiprocessing._codec import Codec
+    from atomos.multiprocessing._engine import Engine
+    from atomos.stm._cell import Version
+    from atomos.stm._run import Run
+    from atomos.stm._transaction import Transaction
+    from atomos.stm._wait import Awaited
+
+__all__ = ["SpaceHome"]
+
+#: Seconds after which who waits for the queue looks whether its holder was stopped.
+PATIENCE = 10.0
+#: Changes that a function of the user's may lose before it is run with the queue held.
+LOSSES = 4
+
+
+class SpaceHome:
+    """The home of the cells of one space, in one process.
+
+    Attributes:
+        engine: Keeps the records.
+        bells: Ring at each commit, for who waits.
+        codec: How values become bytes.
+        path: The folder, with no link in it.
+        named: Somebody has named the path; else it is an anonymous space.
+        cells: key -> the one cell of this process with that key.
+        listener: Hears of commits, for who sleeps and for watches.
+        closed: Nothing can be read or written any more. Set once.
+        era: Raised by a fork, in the child. Never decreases.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "bells",
+        "cells",
+        "closed",
+        "codec",
+        "engine",
+        "era",
+        "listener",
+        "named",
+        "path",
+    )
+
+    def __init__(self, engine: Engine, bells: Bells, codec: Codec, path: str) -> None:
+        self.engine = engine
+        self.bells = bells
+        self.codec = codec
+        self.path = path
+        self.named = False
+        self.era = 0
+        self.cells: WeakValueDictionary[bytes, Shared[Any]] = WeakValueDictionary()
+        self.listener = Listener(self)
+        self.closed = False
+
+    def __repr__(self) -> str:
+        return f"the space {self.path}" if self.named else "the anonymous space"
+
+    def forget_parent(self) -> None:
+        """Begin anew, in the child of a fork; the engine does so by itself."""
+        self.era += 1
+        self.listener.forget()
+
+    # What the engine of transactions asks
+
+    def newest(self, cell: Shared[Any]) -> Version[Any]:
+        """Return the version of `cell` that was committed last."""
+        if self.closed:
+            self.refuse_closed(cell._label())
+        return self.seen(cell, self.engine.get(cell._key))
+
+    def guest(self, tx: Transaction) -> Visitor:
+        """Return the guest for a running attempt."""
+        return Visitor(self, tx)
+
+    def change(
+        self, cell: Shared[Any], fn: Callable[[Any], Any], quick: bool
+    ) -> tuple[Any, Any]:
+        """Let the value become ``fn(value)``; see `Home`."""
+        if self.closed:
+            self.refuse_closed(cell._label())
+        if self.engine.queue.held:
+            self.refuse_held(cell._label())
+        losses = 0
+        while True:
+            done = self._try_to_change(cell, fn, quick or losses >= LOSSES)
+            if done is not None:
+                break
+            losses += 1
+        if done[1] is not KEEP and cell._extras is not None:
+            cell._committed(*done)
+        return done
+
+    def _try_to_change(
+        self, cell: Shared[Any], fn: Callable[[Any], Any], first: bool
+    ) -> tuple[Any, Any] | None:
+        """Try once; None if somebody else was faster.
+
+        Args:
+            cell: The cell.
+            fn: Computes the new value.
+            first: Take the queue first, so that nobody can be.
+        """
+        engine = self.engine
+        queue, key = engine.queue, cell._key
+        try:
+            if first:
+                self.take(None)
+            record = engine.get(key)
+            before = self.seen(cell, record).value
+            after = fn(before)
+            if after is KEEP:
+                return before, after
+            if cell._extras is not None:
+                cell._admit(after)
+            data = encode(self.codec, after, cell)
+            if not first:
+                self.take(None)
+            number = engine.commit(
+                {} if first else {key: record}, {key: data}, b"", b"", -1
+            )
+            if number is None:
+                return None
+            self.bells.ring()
+        finally:
+            if queue.held:
+                queue.leave()
+        return before, after
+
+    def sleep(self, run: Run, awaited: Awaited) -> bool:
+        """Sleep until one of the cells has another record than was seen."""
+        return self.listener.sleep(run.deadline, awaited)
+
+    def put_new(self, writes: dict[bytes, bytes]) -> None:
+        """Write values under new keys; those that are there already stay.
+
+        A transaction of this thread that has the queue goes on having it.
+        """
+        engine = self.engine
+        ours = not engine.queue.held
+        try:
+            if ours:
+                self.take(None)
+            engine.commit(dict.fromkeys(writes), writes, b"", b"", -1)
+        finally:
+            if ours and engine.queue.held:
+                engine.queue.leave()
+
+    def was_committed(self, mark: bytes) -> bool:
+        """Whether the commit with this mark has happened; it will not any more."""
+        queue = self.engine.queue
+        if queue.held:
+            self.refuse_held("Space.committed()")
+        try:
+            self.take(None)
+            self.engine.settle()
+            return self.engine.mark(mark) is not None
+        finally:
+            if queue.held:
+                queue.leave()
+
+    # For the modules of this package
+
+    def seen(self, cell: Shared[Any], record: bytes | None) -> Seen[Any]:
+        """Return what a record of `cell` stands for.
+
+        Raises:
+            DecodingError: It cannot be decoded.
+        """
+        version: Seen[Any] = Seen()
+        version.number = 1
+        version.older = None
+        version.record = record
+        data = cell._initial if record is None else record[8:]
+        try:
+            version.value = self.codec.loads(data)
+        except Exception:
+            version.value = decode(self.codec, data, cell)
+        return version
+
+    def changed(self, awaited: Awaited) -> bool:
+        """Whether one of the cells has another record than was seen."""
+        get = self.engine.get
+        return any(get(cell._key) != version.record for cell, version in awaited)
+
+    def take(self, deadline: float | None) -> None:
+        """Take the queue of those who write.
+
+        Args:
+            deadline: `time.monotonic()` seconds; None to wait as long as the holder is
+                not stopped.
+
+        Raises:
+            SpaceBusyError: The deadline has passed, or the holder was stopped.
+        """
+        if deadline is not None:
+            self.engine.queue.take(deadline)
+            return
+        while True:
+            try:
+                self.engine.queue.take(monotonic() + PATIENCE)
+                return
+            except SpaceBusyError as error:
+                if error.stopped:
+                    raise
+
+    def refuse_held(self, label: str) -> NoReturn:
+        """Raise what tells that the calling thread would wait for itself."""
+        msg = (
+            f"{label} would wait for this thread itself, which is in a plain block "
+            f"that has used {self!r}: end that block first"
+        )
+        raise WouldDeadlockError(msg)
+
+    def refuse_closed(self, label: str) -> NoReturn:
+        """Raise what tells that the space is closed."""
+        msg = (
+            f"{label} cannot go on: {self!r} was closed; open it again, and get "
+            "the refs from there"
+        )
+        raise SpaceClosedError(msg)

@@ -1,0 +1,196 @@
+"""Hearing of the commits of all processes: for who sleeps, and for watches.
+
+One thread for each space listens at a bell (`_bells`) while somebody here waits for
+something, and ends some time after nobody does any more. A process in which nobody
+waits has no such thread, and costs those who commit nothing.
+
+No wake-up is lost. A sleeper enters itself, sees to it that the bell hangs, looks
+whether what it waits for has changed already, and sleeps. Who commits rings the bells
+that hang after its commit. So either the sleeper sees the commit, or the bell rings.
+Only a process that is killed between its commit and its ringing wakes nobody; so the
+thread looks at the number of the last commit once in a second, too.
+
+A watch is called with the value that it was told last, and the newest one: several
+commits may come as one call, but each call goes on where the one before ended. Who
+commits calls the watches of its own process itself, as between threads; the thread
+calls them for the commits of the others.
+"""
+
+from __future__ import annotations
+
+import logging
+from _thread import allocate_lock
+from threading import Event, Thread
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from atomos.stm._gate import pass_gate
+from atomos.stm._wait import Sleeper
+
+if TYPE_CHECKING:
+    from atomos.multiprocessing._bells import Bell
+    from atomos.multiprocessing._home import SpaceHome
+    from atomos.stm._wait import Awaited
+
+__all__ = ["Listener"]
+
+#: Seconds after which the thread looks by itself.
+LOOK = 1.0
+#: Looks in a row that find nobody here who waits, after which it ends.
+IDLE = 5
+
+_logger = logging.getLogger("atomos")
+
+
+class Watched:
+    """A cell with watches: what they were told last.
+
+    Attributes:
+        cell: The cell.
+        lock: Held while the next call is determined, not while it is made.
+        record: What they were told last, as it stood there.
+        value: The same as a value.
+    """
+
+    __slots__ = ("cell", "lock", "record", "value")
+
+    def __init__(self, cell: Any, record: bytes | None, value: Any) -> None:
+        self.cell = cell
+        self.lock = allocate_lock()
+        self.record = record
+        self.value = value
+
+
+class Listener:
+    """Who hears for one space, in one process.
+
+    Attributes:
+        sleepers: Who waits; entered and taken out by themselves.
+        watched: key -> a cell with watches; replaced as a whole.
+        thread: The one that listens; None if there is none. Written under `lock`.
+    """
+
+    __slots__ = ("lock", "ready", "sleepers", "home", "thread", "watched")
+
+    def __init__(self, home: SpaceHome) -> None:
+        self.home = home
+        self.watched: dict[bytes, Watched] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, in the child of a fork: no thread but the caller lives there."""
+        self.lock = allocate_lock()
+        self.sleepers: dict[Sleeper, None] = {}
+        self.thread: Thread | None = None
+        self.ready = Event()
+
+    # Sleeping
+
+    def sleep(self, deadline: float | None, awaited: Awaited) -> bool:
+        """Sleep until one of the cells has another record than was seen.
+
+        Args:
+            deadline: `time.monotonic()` seconds, or None for no limit.
+            awaited: The cells, and of each the version seen.
+
+        Returns:
+            False if the deadline has passed first.
+        """
+        sleeper = Sleeper()
+        self.sleepers[sleeper] = None
+        try:
+            self.listen()
+            while not self.home.changed(awaited):
+                seconds = None if deadline is None else deadline - monotonic()
+                if seconds is not None and seconds <= 0:
+                    return False
+                pass_gate(sleeper.gate, seconds)
+        finally:
+            self.sleepers.pop(sleeper, None)
+        return True
+
+    # Watching
+
+    def watch(self, cell: Any) -> None:
+        """Call the watches of `cell` from now on for the commits of all processes."""
+        key = cell._key
+        with self.lock:
+            if key not in self.watched:
+                seen = self.home.newest(cell)
+                told = Watched(cell, seen.record, seen.value)
+                self.watched = {**self.watched, key: told}
+        self.listen()
+        self.report(cell)
+
+    def report(self, cell: Any) -> None:
+        """Call the watches of `cell`, if there is a commit that they were not told."""
+        watched = self.watched.get(cell._key)
+        if watched is None:
+            return
+        with watched.lock:
+            seen = self.home.newest(cell)
+            if seen.record == watched.record:
+                return
+            before, watched.value = watched.value, seen.value
+            watched.record = seen.record
+        cell.notify_watches(before, seen.value)
+
+    def _report_all(self) -> None:
+        """Report each watched cell; forget those that have no watches any more."""
+        for key, watched in list(self.watched.items()):
+            if watched.cell.get_watches():
+                try:
+                    self.report(watched.cell)
+                except Exception:
+                    _logger.exception("the watches of %s", watched.cell._label())
+            else:
+                with self.lock:
+                    self.watched = {k: v for k, v in self.watched.items() if k != key}
+
+    # The thread
+
+    def listen(self) -> None:
+        """See to it that the bell hangs; return when it does."""
+        with self.lock:
+            if self.thread is None:
+                self.ready = Event()
+                self.thread = Thread(
+                    target=self._run,
+                    args=(self.home.bells.hang(), self.ready),
+                    name=f"atomos listens to {self.home!r}",
+                    daemon=True,
+                )
+                self.thread.start()
+            ready = self.ready
+        ready.wait()
+
+    def _run(self, bell: Bell, ready: Event) -> None:
+        """Wake who sleeps, and tell the watches, whenever the bell rings."""
+        ready.set()
+        last, idle = -1, 0
+        try:
+            while True:
+                rung = bell.wait(LOOK)
+                if self.home.closed:
+                    return
+                number = self.home.engine.number()
+                if rung or number != last:
+                    last = number
+                    for sleeper in list(self.sleepers):
+                        sleeper.wake()
+                    self._report_all()
+                idle = 0 if self.sleepers or self.watched else idle + 1
+                if idle >= IDLE and self._may_end():
+                    return
+        finally:
+            bell.close()
+            for sleeper in list(self.sleepers):
+                sleeper.wake()
+
+    def _may_end(self) -> bool:
+        """Whether nobody waits; if so, the next one who does starts another thread."""
+        with self.lock:
+            if self.sleepers or self.watched:
+                return False
+            self.thread = None
+            return True
