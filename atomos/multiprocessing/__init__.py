@@ -1,0 +1,1 @@
+"""Atoms, atomics, Refs and `dosync` that processes share."""
