@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from atomos.errors import SpaceError
 from atomos.multiprocessing._lmdb import LmdbEngine
+from atomos.multiprocessing._sqlite import SqliteEngine
 from atomos.multiprocessing._store import stores
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ __all__ = ["DEFAULT_SIZE", "open_engine"]
 #: The size of the map of LMDB. It costs addresses, and no memory until it is used.
 DEFAULT_SIZE = 64 << 30 if sys.maxsize > 2**32 else 256 << 20
 
-_KINDS: dict[str, type[LmdbEngine]] = {"lmdb": LmdbEngine}
+_KINDS: dict[str, type[LmdbEngine] | type[SqliteEngine]] = {
+    "lmdb": LmdbEngine,
+    "sqlite": SqliteEngine,
+}
 
 
 def open_engine(kind: str, folder: str, *, durable: bool, size: int) -> Engine:

@@ -103,9 +103,7 @@ def test_a_commit_whose_reads_have_changed(engine, seen):
         "something": {b"cx": old},
     }[seen]
     for full in (True, False):
-        cut = {
-            key: one if full or one is None else one[:8] for key, one in read.items()
-        }
+        cut = {key: one and one[: None if full else 8] for key, one in read.items()}
         assert write(engine, cut, a=b"2", mark=b"other") is None
     assert engine.get(b"ca") == stamp(number) + b"1"
     assert engine.number() == number
@@ -206,10 +204,8 @@ def test_durable(opened):
 
 def test_files_are_for_their_owner_alone(engine, place):
     write(engine, a=b"1")
-    modes = {
-        name: os.stat(os.path.join(place, name)).st_mode for name in os.listdir(place)
-    }
-    assert {mode & 0o777 for mode in modes.values()} == {0o600}, modes
+    modes = {file.name: file.stat().st_mode & 0o777 for file in os.scandir(place)}
+    assert set(modes.values()) == {0o600}, modes
     assert os.path.exists(engine.path)
 
 
