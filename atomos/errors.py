@@ -27,6 +27,12 @@ __all__ = [
     "NoTransactionError",
     "ReadOnlyError",
     "RetryError",
+    "SpaceAccessError",
+    "SpaceBusyError",
+    "SpaceClosedError",
+    "SpaceCorruptError",
+    "SpaceError",
+    "SpaceFullError",
     "StatisticsOffError",
     "TraceFileError",
     "TransactionAborted",
@@ -183,3 +189,33 @@ class AgentShutdownError(AtomosError, RuntimeError):
 
 class AgentTimeout(AtomosError, TimeoutError):
     """The actions that were waited for did not all run within the timeout."""
+
+
+class SpaceError(AtomosError):
+    """A space, which processes share, cannot do what it was asked for.
+
+    What the storage engine or the system said, if it did, is the `__cause__`.
+    """
+
+
+class SpaceBusyError(SpaceError, TimeoutError):
+    """Another writer held the queue of the space until the time was over.
+
+    The message names its process, and says so if that is stopped.
+    """
+
+
+class SpaceClosedError(SpaceError, RuntimeError):
+    """The space was closed, or what was begun in it belongs to another process."""
+
+
+class SpaceFullError(SpaceError, OSError):
+    """The disk or the map of the space is full; nothing was written."""
+
+
+class SpaceCorruptError(SpaceError, ValueError):
+    """A file of the space is damaged, cut off, or of another program."""
+
+
+class SpaceAccessError(SpaceError, PermissionError):
+    """This process may not read or write a file of the space."""
