@@ -202,7 +202,12 @@ class SpaceBusyError(SpaceError, TimeoutError):
     """Another writer held the queue of the space until the time was over.
 
     The message names its process, and says so if that is stopped.
+
+    Attributes:
+        stopped: That process is stopped, by SIGSTOP or a debugger.
     """
+
+    stopped: bool = False
 
 
 class SpaceClosedError(SpaceError, RuntimeError):

@@ -61,6 +61,11 @@ class Engine(Protocol):
     name: str
     path: str
     queue: Queue
+    #: The number of the commit that this process has tried last; 0 before the first.
+    #: Written by who holds the queue, just before the step that decides. So who was
+    #: interrupted in `commit`, and holds the queue still, knows that the commit has
+    #: happened if `tried` has changed and `number` is up to it.
+    tried: int
 
     def snapshot(self) -> Snapshot:
         """Begin a snapshot of what is there now."""
@@ -85,7 +90,7 @@ class Engine(Protocol):
             read: Under each key the record that was seen, or its first 8 bytes;
                 None if there was none.
             writes: The new payloads, without stamps.
-            client: Who commits.
+            client: Who commits; empty for nobody, who leaves no mark.
             mark: What to store for this client in the same commit.
             since: The number at which all that was read was seen. If no commit
                 was made since, the records need not be compared.

@@ -84,6 +84,7 @@ class LmdbEngine(Store):
     name = "LMDB"
     file = "space.lmdb"
 
+    tried = 0
     _begin: Callable[..., Any]
 
     def _start(self) -> None:
@@ -201,13 +202,15 @@ class LmdbEngine(Store):
                     ):
                         txn.abort()
                         return None
-            if client not in self._clients:
-                self._welcome(txn, client)
             stamp = number.to_bytes(8, "big")
             put = txn.put
             for key, payload in writes.items():
                 put(key, stamp + payload)
-            put(MARKS + client, stamp + mark)
+            if client:
+                if client not in self._clients:
+                    self._welcome(txn, client)
+                put(MARKS + client, stamp + mark)
+            self.tried = number
             txn.commit()
             return number
         except BaseException as error:

@@ -252,12 +252,15 @@ class Queue:
         pid = self._page.numbers[HOLDER]
         who = "another thread of this process" if mine else f"process {pid}"
         what = "wait longer, or make the transactions of that one shorter"
-        if not mine and _is_stopped(pid):
+        stopped = not mine and _is_stopped(pid)
+        if stopped:
             who += " (stopped)"
             what = f"continue it (kill -CONT {pid}) or end it, and the queue is free"
-        return SpaceBusyError(
+        error = SpaceBusyError(
             f"{who} holds the writers' queue of {self._folder}: {what}"
         )
+        error.stopped = stopped
+        return error
 
 
 def _is_stopped(pid: int) -> bool:

@@ -105,6 +105,7 @@ class SqliteEngine(Store):
     """One space in SQLite, as this process has it open."""
 
     name = "SQLite"
+    tried = 0
     file = "space.sqlite"
 
     def _start(self) -> None:
@@ -216,12 +217,14 @@ class SqliteEngine(Store):
                         return None
             number = newest + 1
             stamp = number.to_bytes(8, "big")
-            if client not in self._clients:
-                self._welcome(connection, client)
             for key, payload in writes.items():
                 execute(_PUT, (key, stamp + payload))
-            execute(_PUT, (MARKS + client, stamp + mark))
+            if client:
+                if client not in self._clients:
+                    self._welcome(connection, client)
+                execute(_PUT, (MARKS + client, stamp + mark))
             execute(_PUT, (STATE, stamp))
+            self.tried = number
             execute("COMMIT")
             return number
         except Exception as error:
