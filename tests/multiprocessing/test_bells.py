@@ -138,6 +138,24 @@ def test_of_a_killed_process(bells, bell, place):
     assert bell.wait(0)
 
 
+def test_of_a_killed_process_whose_child_lives_on(bells, place):
+    """The child has no copy of the bell that would still take what is sent."""
+
+    def hang_and_fork(line):
+        bell = bells.hang()
+        Child(lambda _: (line.say("grandchild"), line.hear()))
+        assert bell.wait(PATIENCE)
+
+    child = Child(hang_and_fork)
+    assert child.hear() == "grandchild"
+    child.signal(9)
+    child.wait()
+    bells.ring()
+    assert hung(place) == []
+    child.say()
+    child.line.close()
+
+
 def test_after_a_fork_it_is_the_parents(bells, bell, place):
     def look(line):
         assert bell.wait(None) is False

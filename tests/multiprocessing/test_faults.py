@@ -57,6 +57,43 @@ def test_killed_readers_do_not_fill_the_map(opened, kind, place):
                 write(engine, a=payload, client=b"%016d" % n)
 
 
+def announced(engine):
+    """Return what the head of LMDB's lock file says, as numbers of 8 bytes."""
+    with open(engine.path + "-lock", "rb") as file:
+        return memoryview(file.read(192)).cast("Q").tolist()
+
+
+def test_what_a_killed_writer_left_half_done_is_settled(opened, kind):
+    """A writer of LMDB is killed when its commit is in the file but not announced."""
+    if kind != "lmdb":
+        pytest.skip("SQLite has no such state: a commit is what its log has in full")
+    engine = opened()
+
+    def commit_and_die(line):
+        write(engine, a=b"1")
+        number = write(engine, a=b"2")
+        before = announced(engine)
+        assert write(engine, a=b"3") == number + 1
+        after = announced(engine)
+        where = [n for n in range(24) if before[n] == number and after[n] == number + 1]
+        _txn = engine._begin(None, None, True)  # it dies with LMDB's lock of writers
+        fd = os.open(engine.path + "-lock", os.O_RDWR)
+        os.pwrite(fd, number.to_bytes(8, sys.byteorder), 8 * where[0])
+        line.say(number)
+        line.hear()
+
+    child = Child(commit_and_die)
+    number = child.hear()
+    child.kill()
+    assert engine.number() == number
+    assert engine.get(b"ca")[8:] == b"2"
+    engine.queue.take()
+    engine.settle()
+    assert engine.number() == number + 1
+    assert engine.get(b"ca")[8:] == b"3"
+    engine.queue.leave()
+
+
 def hold(line, engine):
     engine.queue.take()
     line.say()
