@@ -122,7 +122,6 @@ class SqliteEngine(Store):
             entered()
             connection = self._pool.take()
             self._make(connection)
-            self._check_length(connection)
         finally:
             if connection is not None:
                 self._pool.give_back(connection)
@@ -140,13 +139,6 @@ class SqliteEngine(Store):
             connection.execute(_MAKE)
             connection.execute(_PUT, (STATE, bytes(8)))
         connection.execute("COMMIT")
-
-    def _check_length(self, connection: sqlite3.Connection) -> None:
-        """See whether the file is as long as it says. All may still be in the log."""
-        pages = connection.execute("PRAGMA page_count").fetchone()[0]
-        size = connection.execute("PRAGMA page_size").fetchone()[0]
-        if self._length() < pages * size and not self._length("-wal"):
-            raise corrupt(self.path, "is cut off")
 
     def after_fork(self) -> None:
         """Have nothing open in the child."""

@@ -88,10 +88,10 @@ class Store(ABC):
         except Exception as error:
             fail(error, self.path)
 
-    def _length(self, suffix: str = "") -> int:
-        """Return the length of the file, or of one beside it, without opening it."""
+    def _length(self) -> int:
+        """Return the length of the file, without opening it."""
         try:
-            return os.stat(self.path + suffix).st_size
+            return os.stat(self.path).st_size
         except FileNotFoundError:
             return 0
 

@@ -240,6 +240,48 @@ def test_after_a_fork_both_go_on(engine):
     write(engine, a=b"3")
 
 
+def test_a_child_goes_on_when_the_parent_closes(opened):
+    """It is not taken for nobody: its own locks keep the log of SQLite."""
+    engine = opened()
+    write(engine, a=b"1")
+    open_at_the_fork = engine.snapshot()
+
+    def go_on(line):
+        line.say(write(engine, b=b"before", client=b"c" * 16))
+        line.hear()
+        line.say(write(engine, c=b"after", client=b"c" * 16))
+
+    with Child(go_on) as child:
+        child.hear()
+        open_at_the_fork.end()
+        engine.close()
+        again = opened()
+        assert again.get(b"cb")[8:] == b"before"
+        child.say()
+        number = child.hear()
+        assert again.get(b"cc") == stamp(number) + b"after"
+        assert write(again, a=b"2") == number + 1
+
+
+def test_a_child_ends_and_the_parent_goes_on(engine):
+    """What the child has inherited is not taken for the last that uses the file."""
+    write(engine, a=b"1")
+    snapshot = engine.snapshot()
+
+    def end(line):
+        write(engine, b=b"child", client=b"c" * 16)
+        engine.close()
+
+    with Child(end):
+        pass
+    number = write(engine, a=b"2")
+    assert snapshot.get(b"ca")[8:] == b"1"
+    assert snapshot.get(b"cb") is None
+    snapshot.end()
+    with Child(lambda line: line.say(engine.get(b"ca"))) as child:
+        assert child.hear() == stamp(number) + b"2"
+
+
 def test_a_fork_while_other_threads_read_and_write(engine):
     write(engine, a=b"0")
     stop = []
