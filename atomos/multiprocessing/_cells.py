@@ -38,12 +38,11 @@ class Shared(WaitedFor[T]):
         _initial: The value that it has while there is no record of it, as bytes.
     """
 
-    __slots__ = ()
+    __slots__ = ("_home", "_initial", "_key")
 
-    if TYPE_CHECKING:
-        _home: SpaceHome
-        _key: bytes
-        _initial: bytes
+    _home: SpaceHome  # type: ignore[assignment] # of all homes, this is a space
+    _key: bytes
+    _initial: bytes
 
     def _move(self, value: T) -> None:
         """Live in the anonymous space from now on; called at the end of `__init__`.

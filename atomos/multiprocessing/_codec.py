@@ -30,9 +30,12 @@ class Codec(Protocol):
         loads: Bytes to value.
     """
 
-    name: str
-    dumps: Callable[[Any], bytes]
-    loads: Callable[[bytes], Any]
+    @property
+    def name(self) -> str: ...
+    @property
+    def dumps(self) -> Callable[[Any], bytes]: ...
+    @property
+    def loads(self) -> Callable[[bytes], Any]: ...
 
 
 class _Pickle:

@@ -83,9 +83,7 @@ def read_settings(path: str) -> Settings:
     return settings
 
 
-def make_folder(
-    path: str, wanted: Settings, besides: Container[str] = ()
-) -> Settings:
+def make_folder(path: str, wanted: Settings, besides: Container[str] = ()) -> Settings:
     """Make a space in a folder, if there is none; return how it was made.
 
     Args:

@@ -72,7 +72,7 @@ class Visitor:
             home.refuse_held(tx.label)
         self.holds = True
         try:
-            home.take(tx.deadline)
+            home.engine.queue.take(tx.deadline)
         except SpaceBusyError as error:
             self.holds = False
             if tx.deadline is None:
@@ -122,9 +122,8 @@ class Visitor:
                 return self._committed(number)
         except BaseException:
             # Nobody else can have committed: this attempt has the queue.
-            if self.holds and engine.tried != tried:
-                if engine.number() >= engine.tried:
-                    self._committed(engine.tried)
+            if self.holds and tried != engine.tried <= engine.number():
+                self._committed(engine.tried)
             raise
         finally:
             self._end()
@@ -143,7 +142,8 @@ class Visitor:
         read: Records = {}
         writes: dict[bytes, bytes] = {}
         commuted: Commuted | None = None
-        for cell, version in tx.view.items():
+        view: dict[Any, Any] = tx.view  # cells of this home only, and what was seen
+        for cell, version in view.items():
             if version.number > 0:
                 if serializable or cell in ensured:
                     read[cell._key] = version.record
@@ -199,7 +199,8 @@ class Visitor:
         """Raise the signal that the attempt is lost, with what it was lost to."""
         tx, get = self.tx, self.home.engine.get
         cause = Lost.STALE if tx.serializable else Lost.OVERTAKEN
-        cells = [cell for cell in tx.view if cell._key in read]
+        view: dict[Any, Any] = tx.view
+        cells = [cell for cell in view if cell._key in read]
         for cell in cells:
             if get(cell._key) != read[cell._key]:
                 raise tx.lose(cause, cell)

@@ -28,11 +28,10 @@ it calls a function of the user's, it is tried without the queue first.
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakValueDictionary
 
-from atomos.errors import SpaceBusyError, SpaceClosedError, WouldDeadlockError
+from atomos.errors import SpaceClosedError, WouldDeadlockError
 from atomos.multiprocessing._codec import decode, encode
 from atomos.multiprocessing._guest import Visitor
 from atomos.multiprocessing._listener import Listener
@@ -46,15 +45,12 @@ if TYPE_CHECKING:
     from atomos.multiprocessing._cells import Shared
     from atomos.multiprocessing._codec import Codec
     from atomos.multiprocessing._engine import Engine
-    from atomos.stm._cell import Version
-    from atomos.stm._run import Run
+    from atomos.multiprocessing._listener import Records
+    from atomos.stm._status import Patience
     from atomos.stm._transaction import Transaction
-    from atomos.stm._wait import Awaited
 
 __all__ = ["SpaceHome"]
 
-#: Seconds after which who waits for the queue looks whether its holder was stopped.
-PATIENCE = 10.0
 #: Changes that a function of the user's may lose before it is run with the queue held.
 LOSSES = 4
 
@@ -108,7 +104,7 @@ class SpaceHome:
 
     # What the engine of transactions asks
 
-    def newest(self, cell: Shared[Any]) -> Version[Any]:
+    def newest(self, cell: Shared[Any]) -> Seen[Any]:
         """Return the version of `cell` that was committed last."""
         if self.closed:
             self.refuse_closed(cell._label())
@@ -150,7 +146,7 @@ class SpaceHome:
         queue, key = engine.queue, cell._key
         try:
             if first:
-                self.take(None)
+                queue.take()
             record = engine.get(key)
             before = self.seen(cell, record).value
             after = fn(before)
@@ -160,7 +156,7 @@ class SpaceHome:
                 cell._admit(after)
             data = encode(self.codec, after, cell)
             if not first:
-                self.take(None)
+                queue.take()
             number = engine.commit(
                 {} if first else {key: record}, {key: data}, b"", b"", -1
             )
@@ -172,7 +168,7 @@ class SpaceHome:
                 queue.leave()
         return before, after
 
-    def sleep(self, run: Run, awaited: Awaited) -> bool:
+    def sleep(self, run: Patience, awaited: Records) -> bool:
         """Sleep until one of the cells has another record than was seen."""
         return self.listener.sleep(run.deadline, awaited)
 
@@ -182,14 +178,15 @@ class SpaceHome:
         A transaction of this thread that has the queue goes on having it.
         """
         engine = self.engine
-        ours = not engine.queue.held
+        queue = engine.queue
+        ours = not queue.held
         try:
             if ours:
-                self.take(None)
+                queue.take()
             engine.commit(dict.fromkeys(writes), writes, b"", b"", -1)
         finally:
-            if ours and engine.queue.held:
-                engine.queue.leave()
+            if ours and queue.held:
+                queue.leave()
 
     def was_committed(self, mark: bytes) -> bool:
         """Whether the commit with this mark has happened; it will not any more."""
@@ -197,7 +194,7 @@ class SpaceHome:
         if queue.held:
             self.refuse_held("Space.committed()")
         try:
-            self.take(None)
+            queue.take()
             self.engine.settle()
             return self.engine.mark(mark) is not None
         finally:
@@ -223,31 +220,10 @@ class SpaceHome:
             version.value = decode(self.codec, data, cell)
         return version
 
-    def changed(self, awaited: Awaited) -> bool:
+    def changed(self, awaited: Records) -> bool:
         """Whether one of the cells has another record than was seen."""
         get = self.engine.get
         return any(get(cell._key) != version.record for cell, version in awaited)
-
-    def take(self, deadline: float | None) -> None:
-        """Take the queue of those who write.
-
-        Args:
-            deadline: `time.monotonic()` seconds; None to wait as long as the holder is
-                not stopped.
-
-        Raises:
-            SpaceBusyError: The deadline has passed, or the holder was stopped.
-        """
-        if deadline is not None:
-            self.engine.queue.take(deadline)
-            return
-        while True:
-            try:
-                self.engine.queue.take(monotonic() + PATIENCE)
-                return
-            except SpaceBusyError as error:
-                if error.stopped:
-                    raise
 
     def refuse_held(self, label: str) -> NoReturn:
         """Raise what tells that the calling thread would wait for itself."""

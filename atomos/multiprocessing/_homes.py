@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from threading import RLock
-from typing import TYPE_CHECKING
 
 from atomos.multiprocessing._bells import Bells
 from atomos.multiprocessing._codec import CODECS
@@ -69,7 +68,7 @@ def detach(home: SpaceHome) -> None:
     if queue.held:
         home.refuse_held("Space.close()")
     try:
-        home.take(None)
+        queue.take()
         home.closed = True
     finally:
         if queue.held:

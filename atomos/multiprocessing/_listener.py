@@ -30,7 +30,10 @@ from atomos.stm._wait import Sleeper
 if TYPE_CHECKING:
     from atomos.multiprocessing._bells import Bell
     from atomos.multiprocessing._home import SpaceHome
-    from atomos.stm._wait import Awaited
+    from atomos.multiprocessing._seen import Seen
+
+    #: Cells, and of each the version that was seen.
+    Records = list[tuple[Any, Seen[Any]]]
 
 __all__ = ["Listener"]
 
@@ -70,7 +73,7 @@ class Listener:
         thread: The one that listens; None if there is none. Written under `lock`.
     """
 
-    __slots__ = ("lock", "ready", "sleepers", "home", "thread", "watched")
+    __slots__ = ("home", "lock", "ready", "sleepers", "thread", "watched")
 
     def __init__(self, home: SpaceHome) -> None:
         self.home = home
@@ -86,7 +89,7 @@ class Listener:
 
     # Sleeping
 
-    def sleep(self, deadline: float | None, awaited: Awaited) -> bool:
+    def sleep(self, deadline: float | None, awaited: Records) -> bool:
         """Sleep until one of the cells has another record than was seen.
 
         Args:

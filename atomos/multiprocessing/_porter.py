@@ -24,13 +24,13 @@ from atomos.multiprocessing._page import LINE
 if TYPE_CHECKING:
     from atomos.multiprocessing._page import Page
 
-__all__ = ["Porter", "lock_in_turn"]
+__all__ = ["Porter"]
 
 #: The longest that a lock can wait for at a time.
 _LONGEST = 3600.0
 
 
-def lock_in_turn(fd: int, page: Page) -> None:
+def _lock_in_turn(fd: int, page: Page) -> None:
     """Wait for byte 1, the door; then, with the sign set, for byte 0."""
     _lock(fd, 1)
     page.bytes[LINE] = 1
@@ -69,7 +69,7 @@ class Porter:
         self._error: OSError | None = None
         self._bell: LockType = allocate_lock()
 
-    def fetch(self, fd: int, page: Page, deadline: float | None) -> bool:
+    def fetch(self, fd: int, page: Page, deadline: float) -> bool:
         """Have the lock fetched; whether it was before the deadline."""
         me = object()
         got = False
@@ -87,7 +87,7 @@ class Porter:
                         self.busy = False
                         raise
             while not self._bell.acquire(True, _left(deadline)):
-                if deadline is not None and monotonic() >= deadline:
+                if monotonic() >= deadline:
                     break
         finally:
             with self.lock:
@@ -101,7 +101,7 @@ class Porter:
     def _carry(self, fd: int, page: Page, bell: LockType) -> None:
         error = None
         try:
-            lock_in_turn(fd, page)
+            _lock_in_turn(fd, page)
         except OSError as caught:
             error = caught
         with self.lock:
@@ -115,7 +115,5 @@ class Porter:
         bell.release()
 
 
-def _left(deadline: float | None) -> float:
-    if deadline is None:
-        return _LONGEST
+def _left(deadline: float) -> float:
     return min(_LONGEST, max(0.0, deadline - monotonic()))

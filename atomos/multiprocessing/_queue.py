@@ -35,12 +35,14 @@ from atomos.errors import SpaceBusyError, SpaceError, WouldDeadlockError
 from atomos.multiprocessing import _forks
 from atomos.multiprocessing._faults import closed, translated
 from atomos.multiprocessing._page import HOLDER, LINE, Page
-from atomos.multiprocessing._porter import Porter, lock_in_turn
+from atomos.multiprocessing._porter import Porter
 
 __all__ = ["Queue", "open_queue"]
 
 #: Seconds after which a waiter looks whether the thread that holds still lives.
 _LOOK = 0.2
+#: Seconds after which who waits without a deadline looks whether the holder is stopped.
+_PATIENCE = 10.0
 
 _kept: dict[str, Queue] = {}
 
@@ -121,10 +123,12 @@ class Queue:
 
         Args:
             deadline: Until when to wait, on the clock of `time.monotonic`; None
-                for no limit. If it has passed, one attempt is made all the same.
+                for as long as the process that holds it is not stopped. If it has
+                passed, one attempt is made all the same.
 
         Raises:
-            SpaceBusyError: The deadline passed. The message names who holds it.
+            SpaceBusyError: The deadline passed, or who holds it is stopped. The
+                message names him.
             SpaceClosedError: The space is closed.
             WouldDeadlockError: This thread holds the queue.
         """
@@ -222,12 +226,13 @@ class Queue:
                 self._page.bytes[LINE] = 0
                 lockf(fd, LOCK_UN, 1, 1)
                 return
-            if deadline is None:
-                # The kernel wakes this thread for a signal, and Python looks at it.
-                lock_in_turn(fd, self._page)
+        while True:
+            end = monotonic() + _PATIENCE if deadline is None else deadline
+            if porter.fetch(fd, self._page, end):
                 return
-        if not porter.fetch(fd, self._page, deadline):
-            raise self._busy(mine=False)
+            error = self._busy(mine=False)
+            if deadline is not None or error.stopped:
+                raise error
 
     def _give_up(self) -> None:
         """Undo what `take` has done so far in this thread."""

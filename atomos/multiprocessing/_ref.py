@@ -31,7 +31,7 @@ class Ref(ref.Ref[T], SharedARef[T]):
         (Ref(70), Ref(30))
     """
 
-    __slots__ = ("_home", "_initial", "_key")
+    __slots__ = ()
 
     def __init__(
         self,

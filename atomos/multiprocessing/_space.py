@@ -216,7 +216,7 @@ class Space:
 
     def _get(self, kind: type[S], name: str, default: Any) -> S:
         """Return the cell with a name, which is made if it is new."""
-        if not isinstance(name, str) or not 0 < len(name.encode()) <= LONGEST:
+        if not _is_name(name):
             msg = f"name must be a str of 1 to {LONGEST} bytes, not {shown(name)}"
             raise ValueError(msg)
         home = self._home
@@ -232,8 +232,9 @@ class Space:
                 raise SpaceError(msg)
             data = _first(home.codec, kind, name, default)
             home.put_new({kind_key: kind.__name__.encode(), key: data})
-        if found[8:].decode() != kind.__name__:
-            msg = f"{name!r} in {home!r} is no {kind.__name__}: it is {found[8:].decode()}"
+        is_a = found[8:].decode()
+        if is_a != kind.__name__:
+            msg = f"{name!r} in {home!r} is no {kind.__name__}: it is {is_a}"
             raise SpaceError(msg)
         record = home.engine.get(key)
         assert record is not None
@@ -305,9 +306,11 @@ class Space:
         self.close()
 
 
-def _first(
-    codec: Codec, kind: type[Shared[Any]], name: str, default: object
-) -> bytes:
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and 0 < len(name.encode()) <= LONGEST
+
+
+def _first(codec: Codec, kind: type[Shared[Any]], name: str, default: object) -> bytes:
     """Return the first value of a cell as bytes.
 
     Raises:
@@ -419,8 +422,8 @@ def commit_id() -> str:
     guest = None if tx is None else tx.guest
     if not isinstance(guest, Visitor):
         msg = (
-            "commit_id() was called where no transaction has used a ref of a space yet: "
-            "call it in the body, after a read or write"
+            "commit_id() was called where no transaction has used a ref of a space "
+            "yet: call it in the body, after a read or write"
         )
         raise NoTransactionError(msg)
     if not guest.mark:

@@ -31,7 +31,7 @@ class Atom(atom.Atom[T], SharedARef[T]):
         Atom({'apples': 3})
     """
 
-    __slots__ = ("_home", "_initial", "_key")
+    __slots__ = ()
 
     @overload
     def __init__(

@@ -46,7 +46,7 @@ class AtomicReference(atomic.AtomicReference[T], Shared[T]):
         AtomicReference('bob')
     """
 
-    __slots__ = ("_home", "_initial", "_key")
+    __slots__ = ()
 
     def __init__(self, value: T = None) -> None:  # type: ignore[assignment] # as in 0.3
         """Start with `value`, in the anonymous space.
@@ -71,7 +71,7 @@ class AtomicBoolean(atomic.AtomicBoolean, Shared[bool]):
         (False, True)
     """
 
-    __slots__ = ("_home", "_initial", "_key")
+    __slots__ = ()
 
     def __init__(self, value: bool = False) -> None:
         """Start with `value`, in the anonymous space.
@@ -93,10 +93,9 @@ class _Typed(atomic.AtomicReference[Any], Shared[Any]):
         _type: That type; None for none.
     """
 
-    __slots__ = ()
+    __slots__ = ("_type",)
 
-    if TYPE_CHECKING:
-        _type: Any
+    _type: Any
 
     def _details(self) -> tuple[Any, ...]:
         return (self._type,)
@@ -215,7 +214,7 @@ class AtomicCtypesReference(_Typed):
         -128
     """
 
-    __slots__ = ("_home", "_initial", "_key", "_type")
+    __slots__ = ()
 
     def __init__(self, typecode_or_type: Any = None, value: Any = None) -> None:
         """Start with `value`, in the anonymous space.
@@ -247,7 +246,7 @@ class AtomicNumber(atomic.AtomicNumber[Any], _Typed):
         260
     """
 
-    __slots__ = ("_home", "_initial", "_key", "_type")
+    __slots__ = ()
 
     def __init__(self, typecode_or_type: Any = None, value: Any = NOT_GIVEN) -> None:
         """Start with `value`, in the anonymous space.

@@ -173,7 +173,8 @@ def latest(cell: Cell[T]) -> Version[T]:
         owner = version.owner
         if owner is None:
             if cell._home is not None:
-                return cell._home.newest(cell)
+                elsewhere: Version[T] = cell._home.newest(cell)
+                return elsewhere
             continue  # it was settled in between
         number = owner.number
         if number > 0:

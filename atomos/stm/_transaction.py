@@ -234,7 +234,8 @@ class Transaction(Run):
         if cell._home is not self.home:
             self._visit(cell)
         if self.guest is not None:
-            return self.guest.look(cell)
+            found: Version[T] = self.guest.look(cell)
+            return found
         if self.holding:
             assert self.status is not None
             return hold(cell, self.status, self)

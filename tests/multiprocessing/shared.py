@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 
-
 METHODS = ["fork", "spawn", "forkserver"]
 #: Seconds until a wait for a process is given up. Only a failing test waits that long.
 PATIENCE = 60.0

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
 
 import pytest
 from helpers import start
@@ -161,7 +162,7 @@ def test_watches_hear_of_other_processes(method):
     done.wait_for(lambda n: n == 1, timeout=30)
     assert heard[0][0] == 0
     assert heard[-1][1] == 20
-    assert all(one[1] == other[0] for one, other in zip(heard, heard[1:], strict=False))
+    assert all(one[1] == other[0] for one, other in pairwise(heard))
     atom.remove_watch("w")
 
 

@@ -26,7 +26,9 @@ def test_the_names_of_0_3():
     assert atomic.AtomicInteger().get() == atomic.AtomicLong().get() == 0
     assert atomic.AtomicFloat().get() == 0.0
     assert atomic.AtomicNumber("i", 3).get() == 3
-    assert atomic.AtomicCtypesReference(typecode_or_type=ctypes.c_int, value=3).get() == 3
+    assert (
+        atomic.AtomicCtypesReference(typecode_or_type=ctypes.c_int, value=3).get() == 3
+    )
     assert atom.Atom({"a": 1}).deref() == {"a": 1}
     assert atom.Atom(state=1).deref() == 1
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from helpers import FORMS, RERUN_FORMS, elsewhere, start, transact
 
@@ -393,23 +395,33 @@ def test_watches(a, n):
     assert len(heard) == 2
 
 
+def use(ref, how):
+    {"read": ref.deref, "write": lambda: ref.set(2), "commute": ref.commute}[how](
+        *([int] if how == "commute" else [])
+    )
+
+
+WAYS = ["read", "write", "commute"]
+
+
 @pytest.mark.parametrize("form", FORMS)
-def test_refs_of_two_places(form, place, kind, a):
+@pytest.mark.parametrize("second", WAYS)
+@pytest.mark.parametrize("first", WAYS)
+def test_refs_of_two_places(form, first, second, place, kind, a):
+    """The call that touches the second place raises, whatever it does."""
     mine = atomos.Ref(1)
+
+    def body(one, two):
+        use(one, first)
+        with pytest.raises(MixedSpacesError, match="one place") as told:
+            use(two, second)
+        raise told.value
+
     with atomos.multiprocessing.open(f"{place}/other", engine=kind) as space:
         other = space.ref("other", default=1)
         for one, two in ((a, other), (a, mine), (mine, a)):
-            for first in (one.deref, lambda: one.set(2), lambda: one.commute(int)):
-                for second in (two.deref, lambda: two.set(2), lambda: two.commute(int)):
-
-                    def body():
-                        first()
-                        with pytest.raises(MixedSpacesError, match="one place") as told:
-                            second()
-                        raise told.value
-
-                    with pytest.raises(MixedSpacesError):
-                        transact(form, body)
+            with pytest.raises(MixedSpacesError):
+                transact(form, partial(body, one, two))
         assert (a.deref(), mine.deref(), other.deref()) == (100, 1, 1)
 
 

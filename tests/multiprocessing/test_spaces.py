@@ -84,7 +84,7 @@ def test_without_a_default(space):
 
 def test_of_another_kind(space):
     space.ref("a", default=1)
-    with pytest.raises(SpaceError, match="'a' in .* is no Atom: it is Ref"):
+    with pytest.raises(SpaceError, match=r"'a' in .* is no Atom: it is Ref"):
         space.atom("a", default=1)
     with pytest.raises(TypeError, match="holds int only"):
         space.integer("n", default="x")
@@ -107,7 +107,8 @@ def test_a_default_inside_of_a_transaction(space):
 def test_settings_are_kept(reopen, kind, path):
     space = reopen(codec="json", durable=True)
     assert repr(space) == (
-        f"Space({os.path.realpath(path)!r}, engine={kind!r}, codec='json', durable=True)"
+        f"Space({os.path.realpath(path)!r}, engine={kind!r}, codec='json', "
+        "durable=True)"
     )
     space = reopen(engine=None)
     assert (space.settings.codec, space.settings.durable) == ("json", True)
@@ -171,7 +172,7 @@ def test_a_closed_space(space):
 
 def test_a_value_that_cannot_be_pickled(space):
     ref = space.ref("a", default=1)
-    with pytest.raises(EncodingError, match="Ref 'a' cannot hold .*lambda"):
+    with pytest.raises(EncodingError, match=r"Ref 'a' cannot hold .*lambda"):
         with dosync():
             space.ref("b", default=1).set(5)
             ref.set(lambda: 1)
