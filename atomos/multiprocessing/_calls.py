@@ -6,13 +6,14 @@ first call. So each call is made between `entered` and `left`, and the hook befo
 fork shuts the gate and waits for those inside. They are known by their threads: the one
 that forks does not wait for itself.
 
-An asynchronous exception may keep a thread from leaving. It leaves with its next call;
-until then, a fork waits for it for some seconds, and then goes on.
+An asynchronous exception may keep a thread from leaving. It leaves with its next call,
+or its end; until then, a fork waits for it for some seconds, and then goes on.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from _thread import allocate_lock, get_ident
 from time import monotonic
@@ -50,7 +51,11 @@ def _before() -> None:
     _open_again.acquire()
     me = _forking = get_ident()
     end = monotonic() + _LONGEST
-    while _inside - {me} and monotonic() < end:
+    while monotonic() < end:
+        # One that has ended does not come back; its identity may be there still.
+        inside = _inside.intersection(sys._current_frames()) - {me}
+        if not inside:
+            break
         _left_one.acquire(timeout=0.01)
 
 

@@ -8,6 +8,7 @@ of is to be its cause.
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 import sys
 from typing import NoReturn
@@ -33,6 +34,8 @@ _LARGER = (
 _DAMAGED = "restore it from a copy, or remove the folder to begin anew"
 _RIGHTS = "let this process read and write it and its folder, or open another path"
 
+#: Bytes that are left on a disk that counts as full.
+_HARDLY_ANY = 256 << 10
 #: LMDB's classes by what they mean; others go by their code, which is an errno.
 _LMDB_CORRUPT = {
     *("BadChecksumError", "CorruptedError", "IncompatibleError", "InvalidError"),
@@ -120,4 +123,16 @@ def _of_lmdb(error: Exception, path: str) -> SpaceError:
         return closed(path)
     if name == "ReadonlyError":
         return _of_number(errno.EACCES, text, path)
-    return _of_number(getattr(error, "code", None), text, path)
+    number = getattr(error, "code", None)
+    if number == errno.EIO and _is_full(path):
+        number = errno.ENOSPC  # LMDB takes a write that was cut short for a fault
+    return _of_number(number, text, path)
+
+
+def _is_full(path: str) -> bool:
+    """Whether there is hardly any space left on the disk of this file."""
+    try:
+        disk = os.statvfs(os.path.dirname(path))
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _HARDLY_ANY

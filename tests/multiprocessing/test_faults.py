@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import resource
 import signal
 import sqlite3
 import sys
+from itertools import count
 from time import monotonic
+from types import SimpleNamespace
 
 import pytest
 from children import Child
+from helpers import Job
+from interrupts import Interrupted, interrupted_at_each_point
 from kills import campaign
 from test_engines import ME, stamp, write
 
@@ -24,6 +29,7 @@ from atomos.errors import (
     SpaceFullError,
 )
 from atomos.multiprocessing._engines import open_engine
+from atomos.multiprocessing._faults import translated
 
 #: `make soak-processes` asks for more.
 KILLS = int(os.environ.get("ATOMOS_KILLS", "20"))
@@ -189,6 +195,78 @@ def test_a_file_that_may_not_grow(kind, place):
     assert engine.get(b"c%d" % many) is None
     write(engine, more=os.urandom(20_000))
     engine.close()
+
+
+def test_a_write_that_is_cut_short_on_a_full_disk(kind, monkeypatch):
+    if kind != "lmdb":
+        pytest.skip("SQLite says itself that the disk is full")
+    error = importlib.import_module("lmdb").Error("cut short")
+    error.code = errno.EIO
+    assert type(translated(error, "/tmp/space")) is SpaceError
+    full = SimpleNamespace(f_bavail=10, f_frsize=4096)
+    monkeypatch.setattr(os, "statvfs", lambda path: full)
+    assert type(translated(error, "/tmp/space")) is SpaceFullError
+
+
+def test_an_exception_anywhere_in_a_commit(engine):
+    """All is written or nothing, the mark tells which, and the next writer gets on."""
+    write(engine, a=b"0", b=b"0", mark=b"0")
+    rounds = count(1)
+    made = {}
+
+    def scenario(tracer):
+        made["n"] = b"%d" % next(rounds)
+        read = {key: engine.get(key) for key in (b"ca", b"cb")}
+        writes = dict.fromkeys(read, made["n"])
+
+        def run():
+            try:
+                engine.queue.take(monotonic() + 2.0)
+                engine.commit(read, writes, ME, made["n"], -1)
+                engine.queue.leave()
+            except Interrupted:
+                while engine.queue.held:
+                    engine.queue.leave()
+                raise
+
+        return run
+
+    def check():
+        one, other = engine.get(b"ca"), engine.get(b"cb")
+        assert one == other
+        assert (engine.mark(ME)[8:] == made["n"]) == (one[8:] == made["n"])
+        Job(write, engine, None, -1, b"y" * 16).join()
+        with Child(lambda line: line.say(engine.number())) as child:
+            assert child.hear() == engine.number()
+
+    start = monotonic()
+    assert interrupted_at_each_point(scenario, check) > 10
+    assert monotonic() - start < 10.0  # no fork has waited for who is not inside
+
+
+def test_an_exception_anywhere_in_a_snapshot(engine):
+    """What it has begun is over, so the pages that it saw are used again."""
+    write(engine, a=b"0")
+
+    def scenario(tracer):
+        def run():
+            snapshot = None
+            try:
+                snapshot = engine.snapshot()
+                snapshot.get(b"ca")
+                engine.get(b"ca")
+                snapshot.end()
+            finally:
+                if snapshot is not None:
+                    snapshot.end()
+
+        return run
+
+    def check():
+        number = write(engine, a=b"1")
+        assert engine.get(b"ca") == stamp(number) + b"1"
+
+    assert interrupted_at_each_point(scenario, check) > 5
 
 
 def damaged(opened, change):
