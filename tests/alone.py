@@ -40,6 +40,7 @@ PLACES = {
     "faults/": MACHINE,
     "guarantees/test_05_history.py": HISTORY,
     "histories/test_interleavings.py": HISTORY,
+    "multiprocessing/": MACHINE,
     "test_agent_exit.py": MACHINE,
     "test_agent.py::test_ctrl_c_ends_a_wait": SIGNALS,
     "test_atomic_compat.py::test_examples": DOCTEST,

@@ -192,6 +192,29 @@ def test_debug_goes_one_way_and_nobody_below_knows_it():
             assert not any(name.split(".")[0] in ("debug", "_debug") for name in names)
 
 
+def multiprocessing_order():
+    """The modules of `atomos.multiprocessing`, in the order of its docstring."""
+    text = importlib.import_module("atomos.multiprocessing").__doc__.split("::")[1]
+    names = re.findall(r"(?<![\w`])_[a-z]+", text.split("then `atom`")[0])
+    return ["multiprocessing." + name for name in [*names, "atom", "atomic", "_space"]]
+
+
+def test_multiprocessing_goes_one_way_and_nobody_below_knows_it():
+    """For annotations, too, but for the cells, which all name."""
+    known = multiprocessing_order()
+    paths = sorted((ROOT / "multiprocessing").glob("[_a-z]*.py"))
+    found = {module_name(path): imports_of(path) for path in paths}
+    found.pop("multiprocessing")
+    assert sorted(known) == sorted(found)
+    for name, imports in found.items():
+        mine = {one for one in imports[False] if one.startswith("multiprocessing.")}
+        assert all(known.index(one) < known.index(name) for one in mine), name
+        assert not any("debug" in one or "testing" in one for one in imports[False])
+    for path in [*MODULES, *(ROOT / "atomic").glob("*.py")]:
+        names = set.union(*imports_of(path).values())
+        assert not any(name.split(".")[0] == "multiprocessing" for name in names), path
+
+
 def test_only_the_standard_library_and_sortedcontainers():
     import sys
 

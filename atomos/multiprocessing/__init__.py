@@ -6,8 +6,9 @@ and all else are those of `atomos`.
 Modules with a leading underscore are private. Imports go one way, each module from
 those before it::
 
-    _engine _forks _faults _page _porter _queue _bells _store _lmdb _sqlite _engines
-    _codec _seen _guest _listener _home _folder _choice _homes _anonymous _cells _ref
+    _engine _forks _faults _page _porter _queue _bells _store _pylmdb _lmdb _calls
+    _connections _sqlite _engines _codec _seen _guest _listener _home _folder _choice
+    _homes _anonymous _cells _ref
 
 then `atom` and `atomic`, then `_space`.
 
