@@ -8,6 +8,7 @@ nobody's `sys.path`, and loaded from there under no public name.
 from __future__ import annotations
 
 import importlib
+import multiprocessing
 import subprocess
 import sys
 from collections.abc import Callable as AbstractCallable
@@ -113,6 +114,29 @@ def old_atomos() -> OldAtomos:
     # `collections.Callable` is gone since Python 3.10.
     atom.collections = SimpleNamespace(Callable=AbstractCallable)
     return OldAtomos(atom.Atom, atomic.AtomicInteger)
+
+
+@cache
+def old_shared() -> Any:
+    """Return the AtomicReference of `atomos.multiprocessing` 0.3.1.
+
+    Its module starts a process when it is imported, the manager, which ends with this
+    one. That is forked, so it can find what it was told to run.
+
+    Raises:
+        PeerError: It cannot be had or loaded.
+    """
+    folder = install(OLD_ATOMOS, "six>=1.16")
+    method = multiprocessing.get_start_method()
+    try:
+        multiprocessing.set_start_method("fork", force=True)
+        with _instead_of_atomos(folder):
+            atomic: Any = importlib.import_module("atomos.multiprocessing.atomic")
+    except Exception as error:
+        raise PeerError(f"{OLD_ATOMOS}: {type(error).__name__}: {error}") from error
+    finally:
+        multiprocessing.set_start_method(method, force=True)
+    return atomic.AtomicReference
 
 
 @cache

@@ -9,6 +9,7 @@ from benchmarks import (
     rows_calls,
     rows_kit,
     rows_memory,
+    rows_processes,
     rows_snapshot,
     rows_threads,
     rows_transfer,
@@ -26,6 +27,7 @@ WORKS: tuple[Work, ...] = (
     *rows_snapshot.WORKS,
     *rows_waiting.WORKS,
     *rows_kit.WORKS,
+    *rows_processes.WORKS,
 )
 
 

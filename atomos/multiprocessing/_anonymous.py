@@ -28,7 +28,7 @@ from atomos.multiprocessing._homes import attach, homes
 if TYPE_CHECKING:
     from atomos.multiprocessing._home import SpaceHome
 
-__all__ = ["anonymous_home"]
+__all__ = ["anonymous_home", "base"]
 
 #: The file in a folder that its maker has locked.
 MAKER = "maker"
@@ -85,7 +85,7 @@ def _of_somebody_else() -> SpaceHome | None:
     return None
 
 
-def _base() -> str:
+def base() -> str:
     """Return the folder for anonymous spaces."""
     shared = "/dev/shm"
     if os.path.isdir(shared) and os.access(shared, os.W_OK | os.X_OK):
@@ -100,13 +100,13 @@ def _prefix() -> str:
 
 def _make() -> SpaceHome:
     """Make a space, and remove those of dead makers."""
-    base = _base()
-    _clear(base)
-    hidden = tempfile.mkdtemp(prefix=f".{_prefix()}", dir=base)
+    folder = base()
+    _clear(folder)
+    hidden = tempfile.mkdtemp(prefix=f".{_prefix()}", dir=folder)
     maker = os.open(os.path.join(hidden, MAKER), os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.lockf(maker, fcntl.LOCK_EX)
     # Others see it only now, when it is locked.
-    path = os.path.join(base, os.path.basename(hidden)[1:])
+    path = os.path.join(folder, os.path.basename(hidden)[1:])
     os.rename(hidden, path)
     _here.maker[path] = maker
     wanted = Settings(best_engine(), "pickle", False, SIZE, False)

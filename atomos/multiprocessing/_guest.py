@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from atomos.errors import SpaceBusyError, TransactionStateError
+from atomos.errors import SpaceBusyError, TransactionStateError, WouldDeadlockError
 from atomos.multiprocessing._codec import encode
 from atomos.stm._clock import commit_point
 from atomos.stm._commute import compute
@@ -36,7 +36,7 @@ class Visitor:
         snapshot: Where it reads; None if it holds the queue, or has left.
         holds: It has taken the queue, or is about to.
         mark: The id of the commit, if somebody has asked for it; else empty.
-        era: That of its home when it came: a fork begins another one.
+        era: That of its home when it came.
     """
 
     __slots__ = ("era", "holds", "home", "mark", "snapshot", "tx")
@@ -67,14 +67,14 @@ class Visitor:
 
     def _take(self) -> None:
         """Take the queue, within the deadline of the transaction."""
-        home, tx = self.home, self.tx
-        if home.engine.queue.held:
-            home.refuse_held(tx.label)
+        tx = self.tx
         self.holds = True
         try:
-            home.engine.queue.take(tx.deadline)
+            self.home.engine.queue.take(tx.deadline)
+        except WouldDeadlockError:
+            self.holds = False  # that is another one, around this one
+            self.home.refuse_held(tx.label)
         except SpaceBusyError as error:
-            self.holds = False
             if tx.deadline is None:
                 raise
             raise tx.timed_out(str(error)) from error
@@ -82,7 +82,7 @@ class Visitor:
     def look(self, cell: Shared[Any]) -> Version[Any]:
         """Return what the attempt sees of `cell`."""
         home, snapshot = self.home, self.snapshot
-        if home.closed or self.era != home.era:
+        if self.era != home.era:
             self._refuse_to_go_on()
         get = home.engine.get if snapshot is None else snapshot.get
         return home.seen(cell, get(cell._key))
@@ -102,9 +102,9 @@ class Visitor:
         """Commit what the attempt has written, and leave; see `_home`."""
         tx, home = self.tx, self.home
         if not tx.writes:
-            self._end()
+            self.leave()
             return []
-        if home.closed or self.era != home.era:
+        if self.era != home.era:
             self._refuse_to_go_on()
         engine = home.engine
         tried = engine.tried
@@ -126,7 +126,7 @@ class Visitor:
                 self._committed(engine.tried)
             raise
         finally:
-            self._end()
+            self.leave()
         self._lost(read)
 
     def _collect(self) -> tuple[Records, dict[bytes, bytes], Commuted | None]:
@@ -137,6 +137,7 @@ class Visitor:
             ValidationError: A validator refuses one.
         """
         tx, codec = self.tx, self.home.codec
+        dumps = codec.dumps
         serializable = tx.serializable
         ensured = () if serializable else tx.ensured or ()
         read: Records = {}
@@ -156,7 +157,7 @@ class Visitor:
             if cell._extras is not None:
                 cell._admit(value)
             try:
-                writes[cell._key] = codec.dumps(value)
+                writes[cell._key] = dumps(value)
             except Exception:
                 encode(codec, value, cell)
             if seen is not None:
@@ -188,13 +189,6 @@ class Visitor:
             commit_point(tx.thread, tx.status)
         return changes
 
-    def _end(self) -> None:
-        """Leave, and let go of the turn among the plain blocks of this process."""
-        self.leave()
-        status = self.tx.status
-        if status is not None:
-            abort(status)
-
     def _lost(self, read: Records) -> NoReturn:
         """Raise the signal that the attempt is lost, with what it was lost to."""
         tx, get = self.tx, self.home.engine.get
@@ -207,7 +201,7 @@ class Visitor:
         raise tx.lose(cause, cells[0])  # it was changed, and changed back
 
     def leave(self) -> None:
-        """Let go of the snapshot and the queue."""
+        """Let go of the snapshot, the queue, and the turn among the plain blocks."""
         if self.snapshot is not None:
             self.snapshot.end()
             self.snapshot = None
@@ -215,4 +209,7 @@ class Visitor:
             if self.home.engine.queue.held:
                 self.home.engine.queue.leave()
             self.holds = False
-        self.tx.home = self.tx.guest = None
+        tx = self.tx
+        if tx.status is not None:
+            abort(tx.status)
+        tx.home = tx.guest = None

@@ -67,7 +67,8 @@ class SpaceHome:
         cells: key -> the one cell of this process with that key.
         listener: Hears of commits, for who sleeps and for watches.
         closed: Nothing can be read or written any more. Set once.
-        era: Raised by a fork, in the child. Never decreases.
+        era: Another one begins in the child of a fork, and when it is closed; who is
+            in the middle of something may not go on then.
     """
 
     __slots__ = (
@@ -154,7 +155,10 @@ class SpaceHome:
                 return before, after
             if cell._extras is not None:
                 cell._admit(after)
-            data = encode(self.codec, after, cell)
+            try:
+                data = self.codec.dumps(after)
+            except Exception:
+                data = encode(self.codec, after, cell)
             if not first:
                 queue.take()
             number = engine.commit(

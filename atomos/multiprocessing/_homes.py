@@ -70,6 +70,7 @@ def detach(home: SpaceHome) -> None:
     try:
         queue.take()
         home.closed = True
+        home.era += 1
     finally:
         if queue.held:
             queue.leave()

@@ -160,7 +160,7 @@ class LmdbEngine(Store):
         txn = None
         try:
             txn = self._begin()
-            return txn.get(key)  # type: ignore[no-any-return]
+            return txn.get(key)  # type: ignore[no-any-return] # lmdb has no types
         except Exception as error:
             fail(error, self.path)
         finally:
@@ -173,7 +173,7 @@ class LmdbEngine(Store):
         try:
             # Not from the environment's info: a commit is in there before it is seen.
             txn = self._begin()
-            return txn.id()  # type: ignore[no-any-return]
+            return txn.id()  # type: ignore[no-any-return] # lmdb has no types
         except Exception as error:
             fail(error, self.path)
         finally:

@@ -41,6 +41,6 @@ def load() -> Any:
             pid = os.getpid()
             return keys if pid == first else tuple((pid, *key) for key in keys)
 
-        env_keys.of_atomos = True  # type: ignore[attr-defined]
+        env_keys.of_atomos = True  # type: ignore[attr-defined] # a mark of ours
         identity.env_keys = env_keys
     return lmdb

@@ -58,11 +58,11 @@ _local = threading.local()
 
 def _me() -> ref[_Token]:
     try:
-        return _local.me  # type: ignore[no-any-return]
+        return _local.me  # type: ignore[no-any-return] # a local has no types
     except AttributeError:
         _local.token = _Token()
         _local.me = ref(_local.token)
-        return _local.me  # type: ignore[no-any-return]
+        return _local.me  # type: ignore[no-any-return] # a local has no types
 
 
 def open_queue(folder: str, page: Page) -> Queue:
@@ -116,7 +116,7 @@ class Queue:
     @property
     def held(self) -> bool:
         """Whether this thread holds the queue."""
-        return self._gate._is_owned()  # type: ignore[no-any-return]
+        return self._gate._is_owned()  # type: ignore[no-any-return] # not in typeshed
 
     def take(self, deadline: float | None = None) -> None:
         """Wait until nobody else holds the queue, and hold it.
@@ -166,7 +166,8 @@ class Queue:
             lockf(self._fd, LOCK_UN, 1, 0)
         finally:
             self._owner = None
-            while gate._is_owned():
+            gate.release()
+            while gate._is_owned():  # an exception had come in while it was taken
                 gate.release()
 
     def close(self) -> None:

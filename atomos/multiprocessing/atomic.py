@@ -291,7 +291,8 @@ class AtomicNumber(atomic.AtomicNumber[Any], _Typed):
         return self._home.change(self, lambda value: self._plus(value, delta), True)
 
     def _plus(self, value: Any, delta: Any) -> Any:
-        return self._made_of(super()._plus(value, delta))
+        after = super()._plus(value, delta)
+        return after if self._type is None else self._made_of(after)
 
 
 class AtomicInteger(AtomicNumber):
