@@ -95,6 +95,10 @@ bench: $(VENV)/.bench ## Run the benchmarks
 soak: $(VENV)/.test ## Make faults under load for 10 minutes, and show what they leave
 	@$(PY) -m tests.faults $(ARGS)
 
+.PHONY: soak-processes
+soak-processes: $(VENV)/.test ## Transfers, kills and waits among processes; show figures
+	@$(PY) -m tests.multiprocessing.soak $(ARGS)
+
 .PHONY: docs
 docs: $(VENV)/.docs ## Build the manual as HTML, in docs/_build
 	@$(PY) -m sphinx --fresh-env --fail-on-warning --keep-going --quiet \
@@ -126,7 +130,7 @@ clean: ## Remove the virtual environments and everything else made here
 help: ## Show this help
 	@echo "Usage: make COMMAND [PYTHON=/path/to/python] [ARGS=\"...\"]"
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	  /^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 ##@ Parts of check
 

@@ -43,7 +43,7 @@ def _no_thread_left_behind():
     yield
     for thread in set(threading.enumerate()) - before:
         if not thread.name.startswith(
-            ("asyncio", "ThreadPoolExecutor", "atomos-send", "atomos-testing")
+            ("asyncio", "ThreadPoolExecutor", "atomos-", "atomos listens")
         ):
             thread.join(PATIENCE)
             assert not thread.is_alive(), f"{thread.name} is still running"

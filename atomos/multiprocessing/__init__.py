@@ -28,6 +28,14 @@ Example:
 
 from __future__ import annotations
 
+import sys as _sys
+
+if _sys.platform == "win32":
+    raise ImportError(
+        "atomos.multiprocessing needs locks of files that Windows does not have: use "
+        "atomos between the threads of one process there"
+    )
+
 from atomos import (
     TransactionLocal,
     atomically,

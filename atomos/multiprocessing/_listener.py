@@ -23,6 +23,7 @@ from _thread import allocate_lock
 from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from atomos.stm._gate import pass_gate
 from atomos.stm._wait import Sleeper
@@ -49,7 +50,7 @@ class Watched:
     """A cell with watches: what they were told last.
 
     Attributes:
-        cell: The cell.
+        cell: A weak reference to the cell, which nobody may need any more.
         lock: Held while the next call is determined, not while it is made.
         record: What they were told last, as it stood there.
         value: The same as a value.
@@ -58,7 +59,7 @@ class Watched:
     __slots__ = ("cell", "lock", "record", "value")
 
     def __init__(self, cell: Any, record: bytes | None, value: Any) -> None:
-        self.cell = cell
+        self.cell = ref(cell)
         self.lock = allocate_lock()
         self.record = record
         self.value = value
@@ -141,11 +142,12 @@ class Listener:
     def _report_all(self) -> None:
         """Report each watched cell; forget those that have no watches any more."""
         for key, watched in list(self.watched.items()):
-            if watched.cell.get_watches():
+            cell = watched.cell()
+            if cell is not None and cell.get_watches():
                 try:
-                    self.report(watched.cell)
+                    self.report(cell)
                 except Exception:
-                    _logger.exception("the watches of %s", watched.cell._label())
+                    _logger.exception("the watches of %s were not told", cell._label())
             else:
                 with self.lock:
                     self.watched = {k: v for k, v in self.watched.items() if k != key}

@@ -12,6 +12,7 @@ from multiprocessing.sharedctypes import typecode_to_type  # type: ignore[attr-d
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from atomos import atomic
+from atomos.atomic._number import N
 from atomos.multiprocessing._cells import Shared
 from atomos.stm import _solo
 from atomos.stm._arguments import NOT_GIVEN, shown
@@ -86,7 +87,7 @@ class AtomicBoolean(atomic.AtomicBoolean, Shared[bool]):
         self._move(value)
 
 
-class _Typed(atomic.AtomicReference[Any], Shared[Any]):
+class _Typed(atomic.AtomicReference[T], Shared[T]):
     """An atomic whose values may have to pass through a type of `ctypes`.
 
     Attributes:
@@ -107,12 +108,13 @@ class _Typed(atomic.AtomicReference[Any], Shared[Any]):
     def _arrive(self, name: str | None, *details: Any) -> None:
         (self._type,) = details
 
-    def _made_of(self, value: Any) -> Any:
+    def _made_of(self, value: T) -> T:
         """Return what the type makes of `value`."""
         if self._type is None:
             return value
         try:
-            return self._type(value).value
+            made: T = self._type(value).value
+            return made
         except TypeError as error:
             msg = (
                 f"{type(self).__name__} holds {self._type.__name__} only, not "
@@ -120,13 +122,13 @@ class _Typed(atomic.AtomicReference[Any], Shared[Any]):
             )
             raise TypeError(msg) from error
 
-    def _fitting(self, fn: Callable[..., Any], where: str) -> Callable[..., Any]:
+    def _fitting(self, fn: Callable[..., T], where: str) -> Callable[..., T]:
         fits = super()._fitting(fn, where)
         if self._type is None:
             return fits
         return lambda *args: self._made_of(fits(*args))
 
-    def set(self, value: Any) -> Any:
+    def set(self, value: T) -> T:
         """Set the value, and return it as it is stored.
 
         Raises:
@@ -142,7 +144,7 @@ class _Typed(atomic.AtomicReference[Any], Shared[Any]):
         """
         return super().set(self._made_of(value))
 
-    def get_and_set(self, value: Any) -> Any:
+    def get_and_set(self, value: T) -> T:
         """Set the value, and return the one before.
 
         Raises:
@@ -157,7 +159,7 @@ class _Typed(atomic.AtomicReference[Any], Shared[Any]):
         """
         return super().get_and_set(self._made_of(value))
 
-    def compare_and_set(self, expect: object, update: Any) -> bool:
+    def compare_and_set(self, expect: object, update: T) -> bool:
         """Set the value if it equals `expect`.
 
         Returns:
@@ -175,7 +177,7 @@ class _Typed(atomic.AtomicReference[Any], Shared[Any]):
         """
         return super().compare_and_set(expect, self._made_of(update))
 
-    def compare_and_exchange(self, expect: object, update: Any) -> Any:
+    def compare_and_exchange(self, expect: object, update: T) -> T:
         """Set the value if it equals `expect`; return the one found.
 
         Raises:
@@ -203,7 +205,7 @@ def _type_of(typecode_or_type: Any) -> Any:
     raise TypeError(msg)
 
 
-class AtomicCtypesReference(_Typed):
+class AtomicCtypesReference(_Typed[Any]):
     """A value of a type of `ctypes`.
 
     Example:
@@ -234,7 +236,7 @@ class AtomicCtypesReference(_Typed):
         self._move(value)
 
 
-class AtomicNumber(atomic.AtomicNumber[Any], _Typed):
+class AtomicNumber(atomic.AtomicNumber[N], _Typed[N]):
     """A number that processes share. Base of the others.
 
     Example:
@@ -248,7 +250,7 @@ class AtomicNumber(atomic.AtomicNumber[Any], _Typed):
 
     __slots__ = ()
 
-    def __init__(self, typecode_or_type: Any = None, value: Any = NOT_GIVEN) -> None:
+    def __init__(self, typecode_or_type: Any = None, value: N = NOT_GIVEN) -> None:
         """Start with `value`, in the anonymous space.
 
         Args:
@@ -266,9 +268,11 @@ class AtomicNumber(atomic.AtomicNumber[Any], _Typed):
             self._type = _type_of(typecode_or_type)
             value = self._type().value if value is NOT_GIVEN else self._made_of(value)
         super().__init__(value)
-        self._move(None if value is NOT_GIVEN else value)
+        if value is NOT_GIVEN:
+            value = None  # type: ignore[assignment] # as in 0.3
+        self._move(value)
 
-    def add_and_get(self, delta: Any) -> Any:
+    def add_and_get(self, delta: N) -> N:
         """Add `delta`, and return the sum.
 
         Raises:
@@ -284,18 +288,18 @@ class AtomicNumber(atomic.AtomicNumber[Any], _Typed):
         """
         return self._add(delta)[1]
 
-    def _add(self, delta: Any) -> tuple[Any, Any]:
+    def _add(self, delta: N) -> tuple[N, N]:
         if seated and inside() is not None:
             return _solo.update(self, self._plus, (delta,), {})
         # Numbers are no code of the user's, as far as anybody would wait for it.
         return self._home.change(self, lambda value: self._plus(value, delta), True)
 
-    def _plus(self, value: Any, delta: Any) -> Any:
+    def _plus(self, value: N, delta: N) -> N:
         after = super()._plus(value, delta)
         return after if self._type is None else self._made_of(after)
 
 
-class AtomicInteger(AtomicNumber):
+class AtomicInteger(AtomicNumber[int]):
     """A whole number of any size that processes share.
 
     Example:
@@ -319,7 +323,7 @@ class AtomicInteger(AtomicNumber):
         super().__init__(None, value)
 
 
-class AtomicLong(AtomicNumber):
+class AtomicLong(AtomicNumber[int]):
     """The same as `AtomicInteger` in all but name.
 
     Example:
@@ -342,7 +346,7 @@ class AtomicLong(AtomicNumber):
         super().__init__(None, value)
 
 
-class AtomicFloat(AtomicNumber):
+class AtomicFloat(AtomicNumber[float]):
     """A floating point number that processes share.
 
     Example:

@@ -24,17 +24,17 @@ class Process:
         there.close()
         self.pid = self.process.pid
 
-    def said(self):
+    def said(self, patience=PATIENCE):
         """Return what the function has sent next."""
-        assert self.pipe.poll(PATIENCE), "nothing came"
+        assert self.pipe.poll(patience), "nothing came"
         return self.pipe.recv()
 
     def tell(self, what):
         self.pipe.send(what)
 
-    def join(self):
+    def join(self, patience=PATIENCE):
         """Wait for the end; return what the function returned, raise what it raised."""
-        kind, value = self.said()
+        kind, value = self.said(patience)
         self.process.join(PATIENCE)
         assert self.process.exitcode == 0
         self.pipe.close()
