@@ -107,11 +107,12 @@ class Visitor:
         if self.era != home.era:
             self._refuse_to_go_on()
         engine = home.engine
-        tried = engine.tried
+        tried = None
         try:
             read, writes, commuted = self._collect()
             if not self.holds:
                 self._take()
+            tried = engine.tried  # from here on nobody else commits
             if commuted is not None:
                 self._compute(commuted, writes)
             if tx.holding:
@@ -121,8 +122,7 @@ class Visitor:
             if number is not None:
                 return self._committed(number)
         except BaseException:
-            # Nobody else can have committed: this attempt has the queue.
-            if self.holds and tried != engine.tried <= engine.number():
+            if tried is not None and tried != engine.tried <= engine.number():
                 self._committed(engine.tried)
             raise
         finally:

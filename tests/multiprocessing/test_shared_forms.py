@@ -340,6 +340,32 @@ def test_hooks_of_a_rollback(form, a):
     assert heard == ["rolled back"]
 
 
+def test_one_that_fails_after_another_has_committed_is_rolled_back(a, b, n):
+    """A thread that comes in before it takes the queue is not taken for it."""
+    heard, once = [], []
+
+    def validator(value):
+        if value == 7 and not once:
+            once.append(elsewhere(n.increment_and_get))
+        return True
+
+    def fail(value):
+        raise Failed
+
+    a.set_validator(validator)
+
+    @dosync
+    def body():
+        current_transaction().after_commit(lambda: heard.append("committed"))
+        current_transaction().after_rollback(lambda: heard.append("rolled back"))
+        a.set(7)
+        b.commute(fail)
+
+    with pytest.raises(Failed):
+        body()
+    assert (once, heard, a.deref()) == ([1], ["rolled back"], 100)
+
+
 def test_values_of_the_transaction(a):
     local = TransactionLocal(list)
 
