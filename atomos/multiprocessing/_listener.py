@@ -8,7 +8,7 @@ No wake-up is lost. A sleeper enters itself, sees to it that the bell hangs, loo
 whether what it waits for has changed already, and sleeps. Who commits rings the bells
 that hang after its commit. So either the sleeper sees the commit, or the bell rings.
 Only a process that is killed between its commit and its ringing wakes nobody; so the
-thread looks at the number of the last commit once in a second, too.
+thread looks once in a second, too.
 
 A watch is called with the value that it was told last, and the newest one: several
 commits may come as one call, but each call goes on where the one before ended. Who
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import logging
 from _thread import allocate_lock
-from threading import Event, Thread
+from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -74,7 +74,7 @@ class Listener:
         thread: The one that listens; None if there is none. Written under `lock`.
     """
 
-    __slots__ = ("home", "lock", "ready", "sleepers", "thread", "watched")
+    __slots__ = ("home", "lock", "sleepers", "thread", "watched")
 
     def __init__(self, home: SpaceHome) -> None:
         self.home = home
@@ -86,7 +86,6 @@ class Listener:
         self.lock = allocate_lock()
         self.sleepers: dict[Sleeper, None] = {}
         self.thread: Thread | None = None
-        self.ready = Event()
 
     # Sleeping
 
@@ -103,8 +102,10 @@ class Listener:
         sleeper = Sleeper()
         self.sleepers[sleeper] = None
         try:
-            self.listen()
-            while not self.home.changed(awaited):
+            while True:
+                self.listen()
+                if self.home.changed(awaited):
+                    break
                 seconds = None if deadline is None else deadline - monotonic()
                 if seconds is not None and seconds <= 0:
                     return False
@@ -155,47 +156,43 @@ class Listener:
     # The thread
 
     def listen(self) -> None:
-        """See to it that the bell hangs; return when it does."""
+        """See to it that a bell hangs, and that somebody hears it."""
+        if self.thread is not None:
+            return
         with self.lock:
             if self.thread is None:
-                self.ready = Event()
-                self.thread = Thread(
+                thread = Thread(
                     target=self._run,
-                    args=(self.home.bells.hang(), self.ready),
+                    args=(self.home.bells.hang(),),
                     name=f"atomos listens to {self.home!r}",
                     daemon=True,
                 )
-                self.thread.start()
-            ready = self.ready
-        ready.wait()
+                thread.start()
+                self.thread = thread
 
-    def _run(self, bell: Bell, ready: Event) -> None:
-        """Wake who sleeps, and tell the watches, whenever the bell rings."""
-        ready.set()
-        last, idle = -1, 0
+    def _run(self, bell: Bell) -> None:
+        """Wake who sleeps, and tell the watches, whenever the bell rings.
+
+        However it ends, those who sleep see to it that another thread begins.
+        """
         try:
-            while True:
-                rung = bell.wait(LOOK)
-                if self.home.closed:
-                    return
-                number = self.home.engine.number()
-                if rung or number != last:
-                    last = number
-                    for sleeper in list(self.sleepers):
-                        sleeper.wake()
-                    self._report_all()
-                idle = 0 if self.sleepers or self.watched else idle + 1
-                if idle >= IDLE and self._may_end():
-                    return
+            self._hear(bell)
         finally:
             bell.close()
-            for sleeper in list(self.sleepers):
-                sleeper.wake()
+            with self.lock:
+                self.thread = None
+            self._wake_all()
 
-    def _may_end(self) -> bool:
-        """Whether nobody waits; if so, the next one who does starts another thread."""
-        with self.lock:
-            if self.sleepers or self.watched:
-                return False
-            self.thread = None
-            return True
+    def _hear(self, bell: Bell) -> None:
+        idle = 0
+        while idle < IDLE or self.sleepers or self.watched:
+            bell.wait(LOOK)
+            if self.home.closed:
+                return
+            self._wake_all()
+            self._report_all()
+            idle = 0 if self.sleepers or self.watched else idle + 1
+
+    def _wake_all(self) -> None:
+        for sleeper in list(self.sleepers):
+            sleeper.wake()
