@@ -38,6 +38,12 @@ ROWS = [
     "sum",
     *("hand-over-1", "hand-over-4", "wake-up"),
     *("kit-swap", "kit-transfer"),
+    "lmdb-transfer",
+    "lmdb-add-old",
+    "lmdb-call-old",
+    "sqlite-transfer",
+    "sqlite-add-old",
+    "sqlite-call-old",
 ]
 
 
@@ -187,6 +193,8 @@ def test_every_row_is_there_once():
 
 @pytest.mark.parametrize("work", registry.WORKS, ids=lambda work: work.rows[0].key)
 def test_each_work_measures_its_rows(work):
+    if "lmdb" in work.rows[0].key and work.not_here():
+        pytest.skip(work.not_here())
     figures = work.measure(TINY)
     for row in work.rows:
         figure = figures[row.key]
