@@ -15,11 +15,17 @@ from helpers import start
 from shared import METHODS, Process
 
 from atomos import dosync
-from atomos.errors import SpaceError, TransactionStateError
+from atomos.errors import (
+    SpaceBusyError,
+    SpaceError,
+    TransactionStateError,
+    TransactionTimeout,
+)
 from atomos.multiprocessing import (
     Atom,
     AtomicInteger,
     Ref,
+    _queue,
     atomically,
     check,
     commit_id,
@@ -183,6 +189,34 @@ def test_a_killed_process_leaves_nothing(method):
     child.kill()
     assert waiting.join() == 1
     assert ref.deref() == 0
+
+
+@METHOD
+def test_a_stopped_writer(method, monkeypatch):
+    """Others are told who it is, and go on when it goes on."""
+    monkeypatch.setattr(_queue, "_PATIENCE", 0.05)
+    ref, hits = Ref(0), AtomicInteger()
+    child = Process(method, hold, ref, None)
+    assert child.said() == "holds"
+    os.kill(child.pid, signal.SIGSTOP)
+    told = rf"process {child.pid} \(stopped\) .*kill -CONT {child.pid}"
+    try:
+        with pytest.raises(TransactionTimeout, match=told):
+            dosync(timeout=0.05)(lambda: ref.set(2))()
+        with pytest.raises(TransactionTimeout, match=told):
+            with dosync(timeout=0.05):
+                ref.deref()
+        for call in (hits.increment_and_get, dosync(lambda: ref.set(2))):
+            with pytest.raises(SpaceBusyError, match=told):
+                call()
+        assert (ref.deref(), hits.get()) == (0, 0)  # who reads waits for nobody
+    finally:
+        os.kill(child.pid, signal.SIGCONT)
+    waiting = start(hits.increment_and_get)
+    child.tell("end")
+    child.join()
+    assert waiting.join() == 1
+    assert dosync(lambda: ref.alter(lambda n: n + 1))() == 2
 
 
 def name_commit(pipe, path, die):
