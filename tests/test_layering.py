@@ -194,9 +194,9 @@ def test_debug_goes_one_way_and_nobody_below_knows_it():
 
 def multiprocessing_order():
     """The modules of `atomos.multiprocessing`, in the order of its docstring."""
-    text = importlib.import_module("atomos.multiprocessing").__doc__.split("::")[1]
-    names = re.findall(r"(?<![\w`])_[a-z]+", text.split("then `atom`")[0])
-    return ["multiprocessing." + name for name in [*names, "atom", "atomic", "_space"]]
+    text = importlib.import_module("atomos.multiprocessing").__doc__.split("::")
+    first, last = (re.findall(r"(?<![\w`])_[a-z_]+", part) for part in text[1:3])
+    return ["multiprocessing." + name for name in [*first, "atom", "atomic", *last]]
 
 
 def test_multiprocessing_goes_one_way_and_nobody_below_knows_it():

@@ -8,9 +8,11 @@ those before it::
 
     _engine _forks _faults _page _porter _queue _bells _store _pylmdb _lmdb _calls
     _connections _sqlite _engines _codec _seen _guest _listener _home _folder _choice
-    _homes _anonymous _cells _ref
+    _homes _anonymous _cells _ref _typed _named
 
-then `atom` and `atomic`, then `_space`.
+then `atom` and `atomic`, then::
+
+    _space _open _commit_id
 
 Example:
     >>> from atomos.multiprocessing import AtomicInteger, Ref, dosync
@@ -48,9 +50,10 @@ from atomos import (
     retry,
 )
 from atomos.multiprocessing import atom, atomic
+from atomos.multiprocessing._commit_id import commit_id
+from atomos.multiprocessing._open import open_space as open
 from atomos.multiprocessing._ref import Ref
-from atomos.multiprocessing._space import Space, commit_id
-from atomos.multiprocessing._space import open_space as open
+from atomos.multiprocessing._space import Space
 from atomos.multiprocessing.atom import Atom
 from atomos.multiprocessing.atomic import (
     AtomicBoolean,

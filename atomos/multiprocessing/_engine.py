@@ -35,7 +35,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from atomos.multiprocessing._queue import Queue
 
@@ -105,9 +105,6 @@ class Engine(Protocol):
 
     def mark(self, client: bytes) -> bytes | None:
         """Return a stamp and the mark of the client's newest commit, if known."""
-
-    def forget(self, keys: Iterable[bytes]) -> None:
-        """Delete records. The caller holds the queue."""
 
     def close(self) -> None:
         """Close the space for this process, once all that opened it have."""

@@ -40,7 +40,7 @@ from atomos.multiprocessing._pylmdb import load
 from atomos.multiprocessing._store import KEEP, MARKS, STATE, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["LmdbEngine"]
 
@@ -234,20 +234,6 @@ class LmdbEngine(Store):
     def mark(self, client: bytes) -> bytes | None:
         """Return a stamp and the mark of the client's newest commit, if known."""
         return self.get(MARKS + client)
-
-    def forget(self, keys: Iterable[bytes]) -> None:
-        """Delete records. The caller holds the queue."""
-        txn = None
-        try:
-            txn = self._begin(None, None, True)
-            for key in keys:
-                txn.delete(key)
-            txn.commit()
-        except Exception as error:
-            fail(error, self.path)
-        finally:
-            if txn is not None:
-                txn.abort()
 
     def _failed(self, error: Exception) -> NoReturn:
         """Raise the error of a commit; make room for the next if readers have died."""

@@ -32,7 +32,7 @@ from atomos.multiprocessing._page import MADE
 from atomos.multiprocessing._store import KEEP, MARKS, STATE, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 __all__ = ["SqliteEngine"]
 
@@ -229,23 +229,11 @@ class SqliteEngine(Store):
 
     def settle(self) -> None:
         """Finish or undo what a killed writer left. The caller holds the queue."""
-        self._write([])
-
-    def mark(self, client: bytes) -> bytes | None:
-        """Return a stamp and the mark of the client's newest commit, if known."""
-        return self.get(MARKS + client)
-
-    def forget(self, keys: Iterable[bytes]) -> None:
-        """Delete records. The caller holds the queue."""
-        self._write((key,) for key in keys)
-
-    def _write(self, deleted: Iterable[tuple[bytes]]) -> None:
         connection = None
         try:
             entered()
             connection = self._pool.writing = self._pool.take()
             connection.execute(_BEGIN)
-            connection.executemany(_DROP, deleted)
             connection.execute("COMMIT")
         except Exception as error:
             fail(error, self.path)
@@ -254,6 +242,10 @@ class SqliteEngine(Store):
                 self._pool.writing = None
                 self._pool.give_back(connection)
             left()
+
+    def mark(self, client: bytes) -> bytes | None:
+        """Return a stamp and the mark of the client's newest commit, if known."""
+        return self.get(MARKS + client)
 
     def _welcome(self, connection: sqlite3.Connection, client: bytes) -> None:
         """Remember a new client; now and then, drop the oldest marks."""

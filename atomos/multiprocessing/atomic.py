@@ -7,20 +7,19 @@ a ``c_int`` wraps at 32 bits, as it does in an array of them.
 
 from __future__ import annotations
 
-import ctypes
-from multiprocessing.sharedctypes import typecode_to_type  # type: ignore[attr-defined] # not in typeshed
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from atomos import atomic
 from atomos.atomic._number import N
 from atomos.multiprocessing._cells import Shared
+from atomos.multiprocessing._typed import AtomicCtypesReference, Typed, type_of
 from atomos.stm import _solo
-from atomos.stm._arguments import NOT_GIVEN, shown
+from atomos.stm._arguments import NOT_GIVEN
 from atomos.stm._inside import inside
 from atomos.stm._seat import seated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 __all__ = [
     "AtomicBoolean",
@@ -87,156 +86,7 @@ class AtomicBoolean(atomic.AtomicBoolean, Shared[bool]):
         self._move(value)
 
 
-class _Typed(atomic.AtomicReference[T], Shared[T]):
-    """An atomic whose values may have to pass through a type of `ctypes`.
-
-    Attributes:
-        _type: That type; None for none.
-    """
-
-    __slots__ = ("_type",)
-
-    _type: Any
-
-    def _details(self) -> tuple[Any, ...]:
-        return (self._type,)
-
-    @classmethod
-    def _plain_details(cls) -> tuple[Any, ...]:
-        return (None,)
-
-    def _arrive(self, name: str | None, *details: Any) -> None:
-        (self._type,) = details
-
-    def _made_of(self, value: T) -> T:
-        """Return what the type makes of `value`."""
-        if self._type is None:
-            return value
-        try:
-            made: T = self._type(value).value
-            return made
-        except TypeError as error:
-            msg = (
-                f"{type(self).__name__} holds {self._type.__name__} only, not "
-                f"{type(value).__name__} {shown(value)}; nothing was changed"
-            )
-            raise TypeError(msg) from error
-
-    def _fitting(self, fn: Callable[..., T], where: str) -> Callable[..., T]:
-        fits = super()._fitting(fn, where)
-        if self._type is None:
-            return fits
-        return lambda *args: self._made_of(fits(*args))
-
-    def set(self, value: T) -> T:
-        """Set the value, and return it as it is stored.
-
-        Raises:
-            TypeError: The class does not hold such values.
-
-        Cost: one commit.
-
-        Example:
-            >>> import ctypes
-            >>> from atomos.multiprocessing.atomic import AtomicCtypesReference
-            >>> AtomicCtypesReference(ctypes.c_ubyte, 1).set(258)
-            2
-        """
-        return super().set(self._made_of(value))
-
-    def get_and_set(self, value: T) -> T:
-        """Set the value, and return the one before.
-
-        Raises:
-            TypeError: The class does not hold such values.
-
-        Cost: one commit.
-
-        Example:
-            >>> from atomos.multiprocessing.atomic import AtomicInteger
-            >>> AtomicInteger(1).get_and_set(2)
-            1
-        """
-        return super().get_and_set(self._made_of(value))
-
-    def compare_and_set(self, expect: object, update: T) -> bool:
-        """Set the value if it equals `expect`.
-
-        Returns:
-            Whether it was set.
-
-        Raises:
-            TypeError: The class does not hold such values.
-
-        Cost: one commit.
-
-        Example:
-            >>> from atomos.multiprocessing.atomic import AtomicInteger
-            >>> AtomicInteger(1).compare_and_set(1, 2)
-            True
-        """
-        return super().compare_and_set(expect, self._made_of(update))
-
-    def compare_and_exchange(self, expect: object, update: T) -> T:
-        """Set the value if it equals `expect`; return the one found.
-
-        Raises:
-            TypeError: The class does not hold such values.
-
-        Cost: one commit.
-
-        Example:
-            >>> from atomos.multiprocessing.atomic import AtomicInteger
-            >>> AtomicInteger(1).compare_and_exchange(1, 2)
-            1
-        """
-        return super().compare_and_exchange(expect, self._made_of(update))
-
-
-def _type_of(typecode_or_type: Any) -> Any:
-    """Return the type of `ctypes` that is meant."""
-    found = typecode_to_type.get(typecode_or_type, typecode_or_type)
-    if isinstance(found, type) and issubclass(found, ctypes._SimpleCData):
-        return found
-    msg = (
-        "typecode_or_type must be a simple type of ctypes, such as ctypes.c_int, or "
-        f"its code, such as 'i', not {shown(typecode_or_type)}"
-    )
-    raise TypeError(msg)
-
-
-class AtomicCtypesReference(_Typed[Any]):
-    """A value of a type of `ctypes`.
-
-    Example:
-        >>> import ctypes
-        >>> from atomos.multiprocessing.atomic import AtomicCtypesReference
-        >>> level = AtomicCtypesReference(ctypes.c_byte, 127)
-        >>> level.update_and_get(lambda n: n + 1)
-        -128
-    """
-
-    __slots__ = ()
-
-    def __init__(self, typecode_or_type: Any = None, value: Any = None) -> None:
-        """Start with `value`, in the anonymous space.
-
-        Args:
-            typecode_or_type: As `multiprocessing.Value` takes it.
-            value: The value; without one, what the type has by itself.
-
-        Raises:
-            TypeError: There is no such type, or it does not take `value`.
-
-        Cost: one pickling.
-        """
-        self._type = _type_of(typecode_or_type)
-        value = self._type().value if value is None else self._made_of(value)
-        super().__init__(value)
-        self._move(value)
-
-
-class AtomicNumber(atomic.AtomicNumber[N], _Typed[N]):
+class AtomicNumber(atomic.AtomicNumber[N], Typed[N]):
     """A number that processes share. Base of the others.
 
     Example:
@@ -265,7 +115,7 @@ class AtomicNumber(atomic.AtomicNumber[N], _Typed[N]):
         """
         self._type = None
         if typecode_or_type is not None:
-            self._type = _type_of(typecode_or_type)
+            self._type = type_of(typecode_or_type)
             value = self._type().value if value is NOT_GIVEN else self._made_of(value)
         super().__init__(value)
         if value is NOT_GIVEN:

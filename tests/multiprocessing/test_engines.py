@@ -146,15 +146,6 @@ def test_old_marks_are_dropped_and_new_ones_kept(engine):
     assert KEEP // 2 <= len(known) <= KEEP + 64
 
 
-def test_forget(engine):
-    write(engine, a=b"1", b=b"1")
-    engine.queue.take()
-    engine.forget([b"ca", b"cx"])
-    engine.queue.leave()
-    assert engine.get(b"ca") is None
-    assert engine.get(b"cb")[8:] == b"1"
-
-
 def test_settle_changes_nothing(engine):
     number = write(engine, a=b"1")
     engine.queue.take()

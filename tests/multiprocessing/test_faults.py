@@ -157,10 +157,6 @@ def test_a_full_map(opened):
     assert engine.mark(ME)[8:] != b"never"
     for key, payload in written.items():
         assert engine.get(key)[8:] == payload
-    engine.queue.take()
-    engine.forget(written)
-    engine.queue.leave()
-    write(engine, big=b"fits")
     engine.close()
     larger = opened(size=8 << 20)
     write(larger, big=os.urandom(2_000_000))
