@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickle
 import sqlite3
 import tempfile
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from operator import add, sub
@@ -25,7 +26,7 @@ from benchmarks.measure import in_ns, per_call, ratios, take_turns
 from benchmarks.result import Figure, Row, Unit, Work, at_least, at_most, no_bound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from benchmarks.measure import Settings
 
@@ -39,8 +40,9 @@ def no_lmdb() -> str:
     return "" if best_engine() == "lmdb" else "lmdb is not installed, or brings the GIL"
 
 
-def by_hand_lmdb(folder: str) -> Callable[[], None]:
-    """Return a transfer with py-lmdb and pickle alone."""
+@contextmanager
+def by_hand_lmdb(folder: str) -> Iterator[Callable[[], None]]:
+    """Yield a transfer with py-lmdb and pickle alone."""
     lmdb: Any = import_module("lmdb")
     path = str(Path(folder, "by_hand"))
     env = lmdb.open(path, map_size=1 << 30, sync=False, metasync=False)
@@ -54,11 +56,13 @@ def by_hand_lmdb(folder: str) -> Callable[[], None]:
             txn.put(b"a", pickle.dumps(one - 1))
             txn.put(b"b", pickle.dumps(other + 1))
 
-    return transfer
+    yield transfer
+    env.close()
 
 
-def by_hand_sqlite(folder: str) -> Callable[[], None]:
-    """Return a transfer with sqlite3 and pickle alone."""
+@contextmanager
+def by_hand_sqlite(folder: str) -> Iterator[Callable[[], None]]:
+    """Yield a transfer with sqlite3 and pickle alone."""
     path = str(Path(folder, "by_hand"))
     connection = sqlite3.connect(path, isolation_level=None)
     execute = connection.execute
@@ -77,7 +81,8 @@ def by_hand_sqlite(folder: str) -> Callable[[], None]:
         execute(put, (pickle.dumps(other + 1), b"b"))
         execute("COMMIT")
 
-    return transfer
+    yield transfer
+    connection.close()
 
 
 BY_HAND = {"lmdb": by_hand_lmdb, "sqlite": by_hand_sqlite}
@@ -87,7 +92,10 @@ def measure(engine: str, settings: Settings) -> dict[str, Figure]:
     """Compare add_and_get with 0.3.1, and the transfer with one by hand."""
     calls = settings.count(4_000)
     with tempfile.TemporaryDirectory(dir=base()) as folder:
-        with multiprocessing.open(Path(folder, "space"), engine=engine) as space:
+        with (
+            multiprocessing.open(Path(folder, "space"), engine=engine) as space,
+            BY_HAND[engine](folder) as by_hand,
+        ):
             one, other = (space.ref(name, default=0) for name in "ab")
 
             @dosync
@@ -98,9 +106,7 @@ def measure(engine: str, settings: Settings) -> dict[str, Figure]:
             hits = space.integer("hits")
             contestants = {
                 "transfer": per_call("thing()", transfer, calls, perf_counter),
-                "by hand": per_call(
-                    "thing()", BY_HAND[engine](folder), calls, perf_counter
-                ),
+                "by hand": per_call("thing()", by_hand, calls, perf_counter),
                 "add": per_call("thing.add_and_get(1)", hits, calls, perf_counter),
             }
             reason = "peer not wanted"
