@@ -1,6 +1,7 @@
 """Cells that processes share, on both engines: add_and_get, and the transfer.
 
-One process calls; the time is that on the wall, since a manager works in another one.
+One process calls. What is compared with a manager is measured on the wall, since that
+works in another process.
 By hand, a transfer is a write transaction of the engine with two reads and two writes
 of pickled numbers.
 """
@@ -105,8 +106,8 @@ def measure(engine: str, settings: Settings) -> dict[str, Figure]:
 
             hits = space.integer("hits")
             contestants = {
-                "transfer": per_call("thing()", transfer, calls, perf_counter),
-                "by hand": per_call("thing()", by_hand, calls, perf_counter),
+                "transfer": per_call("thing()", transfer, calls),
+                "by hand": per_call("thing()", by_hand, calls),
                 "add": per_call("thing.add_and_get(1)", hits, calls, perf_counter),
             }
             reason = "peer not wanted"

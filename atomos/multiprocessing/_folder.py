@@ -18,7 +18,7 @@ from atomos.multiprocessing._codec import CODECS
 if TYPE_CHECKING:
     from collections.abc import Container
 
-__all__ = ["ENGINES", "Settings", "make_folder", "read_settings"]
+__all__ = ["ENGINES", "Settings", "enlarge", "make_folder", "read_settings"]
 
 #: The engines, and the value of `FORMAT` that this version writes and reads.
 ENGINES = ("lmdb", "sqlite")
@@ -120,15 +120,30 @@ def make_folder(path: str, wanted: Settings, besides: Container[str] = ()) -> Se
         raise SpaceAccessError(msg) from error
 
 
-def _write_settings(path: str, wanted: Settings) -> Settings:
-    """Write the settings, unless somebody else has; return those that stand."""
+def enlarge(path: str, settings: Settings) -> None:
+    """Have everybody who opens the space from now on use the size in `settings`."""
+    temporary = _written(path, settings)
+    os.replace(temporary, os.path.join(path, NAME))
+
+
+def _written(path: str, settings: Settings) -> str:
+    """Write the settings to a new file, which is whole on the disk; return its name."""
     handle, temporary = tempfile.mkstemp(prefix=".new-", dir=path)  # of mode 0600
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as target:
-            json.dump({"format": FORMAT, **wanted._asdict()}, target)
+            json.dump({"format": FORMAT, **settings._asdict()}, target)
             target.flush()
-            if wanted.durable:
-                os.fsync(target.fileno())
+            os.fsync(target.fileno())
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return temporary
+
+
+def _write_settings(path: str, wanted: Settings) -> Settings:
+    """Write the settings, unless somebody else has; return those that stand."""
+    temporary = _written(path, wanted)
+    try:
         os.link(temporary, os.path.join(path, NAME))
     except FileExistsError:
         return read_settings(path)

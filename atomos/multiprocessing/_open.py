@@ -7,15 +7,17 @@ import os
 from atomos.errors import SpaceError
 from atomos.multiprocessing._choice import best_engine
 from atomos.multiprocessing._codec import CODECS
-from atomos.multiprocessing._folder import ENGINES, Settings, make_folder
+from atomos.multiprocessing._folder import ENGINES, Settings, enlarge, make_folder
 from atomos.multiprocessing._homes import attach
 from atomos.multiprocessing._space import Space
 from atomos.stm._arguments import shown
+from atomos.stm._run import is_count
 
 __all__ = ["open_space"]
 
 #: Bytes that a space may take at most if nobody says: 64 GiB of addresses, no memory.
 DEFAULT_SIZE = 1 << 36
+LEAST_SIZE = 1 << 16
 
 
 def open_space(
@@ -39,13 +41,14 @@ def open_space(
         codec: "pickle" or "json"; None for how it was made, or pickle.
         durable: What a transaction has committed survives power loss, too; None for
             how it was made, or False. A killed process loses nothing in either case.
-        size: Bytes that the space may take at most, with LMDB.
+        size: Bytes that the space may take at most, from 64 KiB on; more than it was
+            made with enlarges it, for those who open it from then on.
 
     Returns:
         The space. It stays open until it is closed, or the process ends.
 
     Raises:
-        ValueError: There is no such engine or codec.
+        ValueError: There is no such engine or codec, or no such size.
         SpaceError: It was made with other settings, or its package is not installed.
         SpaceAccessError: The path may not be used.
         SpaceCorruptError: The path has something else, or is damaged.
@@ -61,6 +64,12 @@ def open_space(
     """
     _refuse_unknown("engine", engine, ENGINES)
     _refuse_unknown("codec", codec, tuple(CODECS))
+    if size is not None and (not is_count(size, LEAST_SIZE)):
+        msg = (
+            f"size must be a whole number of bytes from {LEAST_SIZE} on, "
+            f"not {shown(size)}"
+        )
+        raise ValueError(msg)
     path = os.fspath(path)
     wanted = Settings(
         engine or best_engine(),
@@ -77,8 +86,9 @@ def open_space(
                 f"{asked!r}: leave {name} out, or name another path"
             )
             raise SpaceError(msg)
-    if size is not None:
+    if size is not None and size > found.size:
         found = found._replace(size=size)
+        enlarge(path, found)
     return Space(attach(path, found), found)
 
 

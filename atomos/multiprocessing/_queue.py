@@ -57,12 +57,10 @@ _local = threading.local()
 
 
 def _me() -> ref[_Token]:
-    try:
-        return _local.me  # type: ignore[no-any-return] # a local has no types
-    except AttributeError:
-        _local.token = _Token()
-        _local.me = ref(_local.token)
-        return _local.me  # type: ignore[no-any-return] # a local has no types
+    """Make the token of this thread, and return a weak reference to it."""
+    _local.token = _Token()
+    _local.me = ref(_local.token)
+    return _local.me  # type: ignore[no-any-return] # a local has no types
 
 
 def open_queue(folder: str, page: Page) -> Queue:
@@ -132,7 +130,10 @@ class Queue:
             SpaceClosedError: The space is closed.
             WouldDeadlockError: This thread holds the queue.
         """
-        me = _me()
+        try:
+            me = _local.me
+        except AttributeError:
+            me = _me()
         if self._owner is me:
             msg = f"this thread holds the writers' queue of {self._folder} already"
             raise WouldDeadlockError(msg)

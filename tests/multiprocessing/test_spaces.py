@@ -18,6 +18,7 @@ from atomos.errors import (
     SpaceClosedError,
     SpaceCorruptError,
     SpaceError,
+    SpaceFullError,
     WouldDeadlockError,
 )
 
@@ -300,3 +301,24 @@ def test_ids(space):
         except KeyError:
             pass
     assert [space.committed(id) for id in ids] == [True, False]
+
+
+def test_a_full_space_can_be_enlarged(reopen):
+    space = reopen(size=1 << 20)
+    ref = space.ref("a", default=b"")
+    with pytest.raises(SpaceFullError, match=r"larger size|free space"):
+        with dosync():
+            ref.set(os.urandom(1 << 21))
+    assert ref.deref() == b""
+    with dosync():
+        ref.set(b"small")
+    reopen(size=1 << 23)
+    space = reopen()
+    assert space.settings.size == 1 << 23
+    ref = space.ref("a")
+    with dosync():
+        ref.set(os.urandom(1 << 21))
+    assert len(ref.deref()) == 1 << 21
+    for wrong in (0, -1, 1.5, "x", True):
+        with pytest.raises(ValueError, match="size must be"):
+            reopen(size=wrong)
