@@ -117,8 +117,9 @@ class SharedARef(ARef[T], Shared[T]):
             >>> from atomos.multiprocessing import Atom
             >>> Atom(1).add_watch("print", print)
         """
+        more = bool(self.get_watches())
         super().add_watch(key, fn)
-        self._home.listener.watch(self)
+        self._home.listener.watch(self, more)
 
     def _committed(self, old: T, new: T) -> None:
         if self._extras.watches:

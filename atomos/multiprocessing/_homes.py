@@ -64,16 +64,15 @@ def detach(home: SpaceHome) -> None:
         WouldDeadlockError: This thread itself does.
         SpaceBusyError: Whoever writes was stopped.
     """
-    queue = home.engine.queue
-    if queue.held:
+    if home.engine.queue.held:
         home.refuse_held("Space.close()")
-    try:
-        queue.take()
+
+    def shut() -> None:
         home.closed = True
         home.era += 1
-    finally:
-        if queue.held:
-            queue.leave()
+        home.bells.ring()  # who sleeps hears of it
+
+    home.in_turn(shut)
     with _lock:
         for path, one in list(_homes.items()):
             if one is home:
