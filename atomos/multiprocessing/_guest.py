@@ -59,11 +59,16 @@ class Visitor:
         home = self.home
         if home.closed:
             home.refuse_closed(self.tx.label)
-        if self.tx.holding:
-            self._take()
-            home.engine.settle()
-        else:
-            self.snapshot = home.engine.snapshot()
+        try:
+            if self.tx.holding:
+                self._take()
+                home.engine.settle()
+            else:
+                self.snapshot = home.engine.snapshot()
+        except BaseException:
+            self._let_go()  # a body that swallows it may not go on with neither
+            self.tx.home = self.tx.guest = None
+            raise
 
     def _take(self) -> None:
         """Take the queue, within the deadline of the transaction."""
@@ -101,13 +106,13 @@ class Visitor:
     def commit(self) -> list[Change]:
         """Commit what the attempt has written, and leave; see `_home`."""
         tx, home = self.tx, self.home
-        if not tx.writes:
+        if not (tx.writes or self.mark):
             self.leave()
             return []
         if self.era != home.era:
             self._refuse_to_go_on()
         engine = home.engine
-        tried = engine.tried
+        begun = False
         try:
             read, writes, commuted = self._collect()
             if not self.holds:
@@ -117,12 +122,13 @@ class Visitor:
             if tx.holding:
                 read = {}
             since = -1 if self.snapshot is None else self.snapshot.number
+            engine.tried, begun = 0, True
             number = engine.commit(read, writes, self.mark, self.mark, since)
             if number is not None:
                 return self._committed(number)
         except BaseException:
-            # Nobody else can have committed: this attempt has the queue.
-            if self.holds and tried != engine.tried <= engine.number():
+            # Nobody else has tried since then: this attempt has the queue.
+            if begun and 0 < engine.tried <= engine.number():
                 self._committed(engine.tried)
             raise
         finally:
@@ -202,6 +208,14 @@ class Visitor:
 
     def leave(self) -> None:
         """Let go of the snapshot, the queue, and the turn among the plain blocks."""
+        self._let_go()
+        tx = self.tx
+        if tx.status is not None:
+            abort(tx.status)
+        tx.home = tx.guest = None
+
+    def _let_go(self) -> None:
+        """Let go of the snapshot and the queue."""
         if self.snapshot is not None:
             self.snapshot.end()
             self.snapshot = None
@@ -209,7 +223,3 @@ class Visitor:
             if self.home.engine.queue.held:
                 self.home.engine.queue.leave()
             self.holds = False
-        tx = self.tx
-        if tx.status is not None:
-            abort(tx.status)
-        tx.home = tx.guest = None

@@ -12,6 +12,8 @@ from atomos.errors import TransactionTimeout
 
 _names = count()
 
+pytestmark = pytest.mark.usefixtures("quiet_hook")
+
 
 @pytest.fixture
 def check(space):
