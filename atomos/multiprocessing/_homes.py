@@ -34,11 +34,11 @@ def attach(path: str, settings: Settings | None = None) -> SpaceHome:
     """
     real = os.path.realpath(path)
     home = _homes.get(real)
-    if home is not None:
+    if home is not None and not home.closed:
         return home
     with _lock:
         home = _homes.get(real)
-        if home is None:
+        if home is None or home.closed:
             if settings is None:
                 settings = read_settings(path)
             engine = open_engine(

@@ -300,3 +300,35 @@ def test_ids(space):
         except KeyError:
             pass
     assert [space.committed(id) for id in ids] == [True, False]
+
+
+def test_the_id_of_one_that_wrote_nothing(space):
+    ref = space.ref("ref", default=0)
+
+    @dosync
+    def body():
+        ref.deref()
+        return multiprocessing.commit_id()
+
+    with dosync():
+        ref.deref()
+        id = multiprocessing.commit_id()
+    assert space.committed(id)
+    assert space.committed(body())
+
+
+def test_a_close_that_was_cut_short_does_not_keep_it_closed(space, monkeypatch):
+    """So does not one that is under way in another thread."""
+    ref = space.ref("ref", default=1)
+
+    def cut_short(home):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(type(space._home.bells), "ring", cut_short)
+        space.close()
+    with pytest.raises(SpaceClosedError):
+        ref.deref()
+    with multiprocessing.open(space.path) as again:
+        assert again.ref("ref").deref() == 1
+    space._home.engine.close()
