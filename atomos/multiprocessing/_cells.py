@@ -35,7 +35,8 @@ class Shared(WaitedFor[T]):
     Attributes:
         _home: The space.
         _key: Under which key the space has it. Never changes.
-        _initial: The value that it has while there is no record of it, as bytes.
+        _initial: The value that it has while there is no record of it, as bytes; empty
+            if that is not known, since it was changed before it got here.
     """
 
     __slots__ = ("_home", "_initial", "_key")
@@ -161,4 +162,5 @@ def place(
     made._home = home
     made._newest = NOWHERE
     made._arrive(name, *details)
-    return home.cells.setdefault(key, made)
+    with home.arrival:  # setdefault takes more than one step
+        return home.cells.setdefault(key, made)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from atomos.errors import SpaceBusyError, TransactionStateError, WouldDeadlockError
+from atomos.errors import (
+    HistoryLostError,
+    SpaceBusyError,
+    TransactionStateError,
+    WouldDeadlockError,
+)
 from atomos.multiprocessing._codec import encode
 from atomos.stm._clock import commit_point
 from atomos.stm._commute import compute
@@ -90,7 +95,22 @@ class Visitor:
         if self.era != home.era:
             self._refuse_to_go_on()
         get = home.engine.get if snapshot is None else snapshot.get
-        return home.seen(cell, get(cell._key))
+        record = get(cell._key)
+        if record is None and not cell._initial:
+            self._refuse_newer(cell)
+        return home.seen(cell, record)
+
+    def _refuse_newer(self, cell: Shared[Any]) -> NoReturn:
+        """Give up the attempt: its snapshot is older than the first value of `cell`."""
+        tx = self.tx
+        if tx.rerunnable:
+            raise tx.lose(Lost.OVERTAKEN, cell)
+        msg = (
+            f"{cell._label()} was made and changed after {tx.label} has taken its "
+            "snapshot, and a plain block cannot run again: get it before, or use "
+            "@dosync"
+        )
+        raise HistoryLostError(msg)
 
     def _refuse_to_go_on(self) -> NoReturn:
         """Raise what tells why the attempt can neither read nor commit."""

@@ -28,6 +28,7 @@ it calls a function of the user's, it is tried without the queue first.
 
 from __future__ import annotations
 
+from threading import RLock
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from weakref import WeakValueDictionary
 
@@ -61,6 +62,7 @@ class SpaceHome:
     """The home of the cells of one space, in one process.
 
     Attributes:
+        arrival: Held while a cell is entered in `cells`.
         engine: Keeps the records.
         bells: Ring at each commit, for who waits.
         codec: How values become bytes.
@@ -75,6 +77,7 @@ class SpaceHome:
 
     __slots__ = (
         "__weakref__",
+        "arrival",
         "bells",
         "cells",
         "closed",
@@ -94,6 +97,7 @@ class SpaceHome:
         self.named = False
         self.era = 0
         self.cells: WeakValueDictionary[bytes, Shared[Any]] = WeakValueDictionary()
+        self.arrival = RLock()
         self.listener = Listener(self)
         self.closed = False
 
@@ -103,6 +107,7 @@ class SpaceHome:
     def forget_parent(self) -> None:
         """Begin anew, in the child of a fork; the engine does so by itself."""
         self.era += 1
+        self.arrival = RLock()
         self.listener.forget()
 
     # What the engine of transactions asks
