@@ -35,7 +35,8 @@ class Shared(WaitedFor[T]):
     Attributes:
         _home: The space.
         _key: Under which key the space has it. Never changes.
-        _initial: The value that it has while there is no record of it, as bytes.
+        _initial: The value that it has while there is no record of it, as bytes; empty
+            if that is not known, since it was changed before it got here.
     """
 
     __slots__ = ("_home", "_initial", "_key")
@@ -117,8 +118,9 @@ class SharedARef(ARef[T], Shared[T]):
             >>> from atomos.multiprocessing import Atom
             >>> Atom(1).add_watch("print", print)
         """
+        more = bool(self.get_watches())
         super().add_watch(key, fn)
-        self._home.listener.watch(self)
+        self._home.listener.watch(self, more)
 
     def _committed(self, old: T, new: T) -> None:
         if self._extras.watches:
@@ -160,4 +162,5 @@ def place(
     made._home = home
     made._newest = NOWHERE
     made._arrive(name, *details)
-    return home.cells.setdefault(key, made)
+    with home.arrival:  # setdefault takes more than one step
+        return home.cells.setdefault(key, made)

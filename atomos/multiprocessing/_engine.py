@@ -62,9 +62,9 @@ class Engine(Protocol):
     path: str
     queue: Queue
     #: The number of the commit that this process has tried last; 0 before the first.
-    #: Written by who holds the queue, just before the step that decides. So who was
-    #: interrupted in `commit`, and holds the queue still, knows that the commit has
-    #: happened if `tried` has changed and `number` is up to it.
+    #: Written by who holds the queue, just before the step that decides. So who set it
+    #: to 0, was interrupted in `commit`, and holds the queue still, knows that the
+    #: commit has happened if it is above 0 and `number` is up to it.
     tried: int
 
     def snapshot(self) -> Snapshot:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from atomos.errors import SpaceBusyError, TransactionStateError, WouldDeadlockError
+from atomos.errors import (
+    HistoryLostError,
+    SpaceBusyError,
+    TransactionStateError,
+    WouldDeadlockError,
+)
 from atomos.multiprocessing._codec import encode
 from atomos.stm._clock import commit_point
 from atomos.stm._commute import compute
@@ -59,11 +64,16 @@ class Visitor:
         home = self.home
         if home.closed:
             home.refuse_closed(self.tx.label)
-        if self.tx.holding:
-            self._take()
-            home.engine.settle()
-        else:
-            self.snapshot = home.engine.snapshot()
+        try:
+            if self.tx.holding:
+                self._take()
+                home.engine.settle()
+            else:
+                self.snapshot = home.engine.snapshot()
+        except BaseException:
+            self._let_go()  # a body that swallows it may not go on with neither
+            self.tx.home = self.tx.guest = None
+            raise
 
     def _take(self) -> None:
         """Take the queue, within the deadline of the transaction."""
@@ -85,7 +95,22 @@ class Visitor:
         if self.era != home.era:
             self._refuse_to_go_on()
         get = home.engine.get if snapshot is None else snapshot.get
-        return home.seen(cell, get(cell._key))
+        record = get(cell._key)
+        if record is None and not cell._initial:
+            self._refuse_newer(cell)
+        return home.seen(cell, record)
+
+    def _refuse_newer(self, cell: Shared[Any]) -> NoReturn:
+        """Give up the attempt: its snapshot is older than the first value of `cell`."""
+        tx = self.tx
+        if tx.rerunnable:
+            raise tx.lose(Lost.OVERTAKEN, cell)
+        msg = (
+            f"{cell._label()} was made and changed after {tx.label} has taken its "
+            "snapshot, and a plain block cannot run again: get it before, or use "
+            "@dosync"
+        )
+        raise HistoryLostError(msg)
 
     def _refuse_to_go_on(self) -> NoReturn:
         """Raise what tells why the attempt can neither read nor commit."""
@@ -101,28 +126,29 @@ class Visitor:
     def commit(self) -> list[Change]:
         """Commit what the attempt has written, and leave; see `_home`."""
         tx, home = self.tx, self.home
-        if not tx.writes:
+        if not (tx.writes or self.mark):
             self.leave()
             return []
         if self.era != home.era:
             self._refuse_to_go_on()
         engine = home.engine
-        tried = None
+        begun = False
         try:
             read, writes, commuted = self._collect()
             if not self.holds:
                 self._take()
-            tried = engine.tried  # from here on nobody else commits
             if commuted is not None:
                 self._compute(commuted, writes)
             if tx.holding:
                 read = {}
             since = -1 if self.snapshot is None else self.snapshot.number
+            engine.tried, begun = 0, True
             number = engine.commit(read, writes, self.mark, self.mark, since)
             if number is not None:
                 return self._committed(number)
         except BaseException:
-            if tried is not None and tried != engine.tried <= engine.number():
+            # Nobody else has tried since then: this attempt has the queue.
+            if begun and 0 < engine.tried <= engine.number():
                 self._committed(engine.tried)
             raise
         finally:
@@ -202,6 +228,14 @@ class Visitor:
 
     def leave(self) -> None:
         """Let go of the snapshot, the queue, and the turn among the plain blocks."""
+        self._let_go()
+        tx = self.tx
+        if tx.status is not None:
+            abort(tx.status)
+        tx.home = tx.guest = None
+
+    def _let_go(self) -> None:
+        """Let go of the snapshot and the queue."""
         if self.snapshot is not None:
             self.snapshot.end()
             self.snapshot = None
@@ -209,7 +243,3 @@ class Visitor:
             if self.home.engine.queue.held:
                 self.home.engine.queue.leave()
             self.holds = False
-        tx = self.tx
-        if tx.status is not None:
-            abort(tx.status)
-        tx.home = tx.guest = None

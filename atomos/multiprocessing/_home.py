@@ -28,7 +28,8 @@ it calls a function of the user's, it is tried without the queue first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from threading import RLock
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from weakref import WeakValueDictionary
 
 from atomos.errors import SpaceClosedError, WouldDeadlockError
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SpaceHome"]
 
+T = TypeVar("T")
+
 #: Changes that a function of the user's may lose before it is run with the queue held.
 LOSSES = 4
 
@@ -59,6 +62,7 @@ class SpaceHome:
     """The home of the cells of one space, in one process.
 
     Attributes:
+        arrival: Held while a cell is entered in `cells`.
         engine: Keeps the records.
         bells: Ring at each commit, for who waits.
         codec: How values become bytes.
@@ -73,6 +77,7 @@ class SpaceHome:
 
     __slots__ = (
         "__weakref__",
+        "arrival",
         "bells",
         "cells",
         "closed",
@@ -92,6 +97,7 @@ class SpaceHome:
         self.named = False
         self.era = 0
         self.cells: WeakValueDictionary[bytes, Shared[Any]] = WeakValueDictionary()
+        self.arrival = RLock()
         self.listener = Listener(self)
         self.closed = False
 
@@ -101,6 +107,7 @@ class SpaceHome:
     def forget_parent(self) -> None:
         """Begin anew, in the child of a fork; the engine does so by itself."""
         self.era += 1
+        self.arrival = RLock()
         self.listener.forget()
 
     # What the engine of transactions asks
@@ -123,12 +130,14 @@ class SpaceHome:
             self.refuse_closed(cell._label())
         if self.engine.queue.held:
             self.refuse_held(cell._label())
-        losses = 0
-        while True:
-            done = self._try_to_change(cell, fn, quick or losses >= LOSSES)
-            if done is not None:
-                break
-            losses += 1
+        done, losses = None, 0
+        try:
+            while done is None:
+                done = self._try_to_change(cell, fn, quick or losses >= LOSSES)
+                losses += 1
+        finally:
+            if self.engine.queue.held:  # it was cut short while it left
+                self.engine.queue.leave()
         if done[1] is not KEEP and cell._extras is not None:
             cell._committed(*done)
         return done
@@ -182,30 +191,45 @@ class SpaceHome:
         A transaction of this thread that has the queue goes on having it.
         """
         engine = self.engine
-        queue = engine.queue
-        ours = not queue.held
-        try:
-            if ours:
-                queue.take()
+
+        def write() -> None:
             engine.commit(dict.fromkeys(writes), writes, b"", b"", -1)
-        finally:
-            if ours and queue.held:
-                queue.leave()
+
+        if engine.queue.held:
+            write()
+        else:
+            self.in_turn(write)
 
     def was_committed(self, mark: bytes) -> bool:
         """Whether the commit with this mark has happened; it will not any more."""
-        queue = self.engine.queue
-        if queue.held:
+        engine = self.engine
+        if engine.queue.held:
             self.refuse_held("Space.committed()")
+
+        def look() -> bool:
+            engine.settle()
+            return engine.mark(mark) is not None
+
+        return self.in_turn(look)
+
+    # For the modules of this package
+
+    def in_turn(self, do: Callable[[], T]) -> T:
+        """Call `do` with the queue held, which this thread does not hold yet.
+
+        It is let go of in two steps: an exception from outside may cut one short.
+        """
+        queue = self.engine.queue
         try:
-            queue.take()
-            self.engine.settle()
-            return self.engine.mark(mark) is not None
+            try:
+                queue.take()
+                return do()
+            finally:
+                if queue.held:
+                    queue.leave()
         finally:
             if queue.held:
                 queue.leave()
-
-    # For the modules of this package
 
     def seen(self, cell: Shared[Any], record: bytes | None) -> Seen[Any]:
         """Return what a record of `cell` stands for.

@@ -34,11 +34,11 @@ def attach(path: str, settings: Settings | None = None) -> SpaceHome:
     """
     real = os.path.realpath(path)
     home = _homes.get(real)
-    if home is not None:
+    if home is not None and not home.closed:
         return home
     with _lock:
         home = _homes.get(real)
-        if home is None:
+        if home is None or home.closed:
             if settings is None:
                 settings = read_settings(path)
             engine = open_engine(
@@ -64,16 +64,15 @@ def detach(home: SpaceHome) -> None:
         WouldDeadlockError: This thread itself does.
         SpaceBusyError: Whoever writes was stopped.
     """
-    queue = home.engine.queue
-    if queue.held:
+    if home.engine.queue.held:
         home.refuse_held("Space.close()")
-    try:
-        queue.take()
+
+    def shut() -> None:
         home.closed = True
         home.era += 1
-    finally:
-        if queue.held:
-            queue.leave()
+        home.bells.ring()  # who sleeps hears of it
+
+    home.in_turn(shut)
     with _lock:
         for path, one in list(_homes.items()):
             if one is home:

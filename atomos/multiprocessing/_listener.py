@@ -8,19 +8,20 @@ No wake-up is lost. A sleeper enters itself, sees to it that the bell hangs, loo
 whether what it waits for has changed already, and sleeps. Who commits rings the bells
 that hang after its commit. So either the sleeper sees the commit, or the bell rings.
 Only a process that is killed between its commit and its ringing wakes nobody; so the
-thread looks once in a second, too.
+thread looks at the number of the last commit once in a second, too.
 
 A watch is called with the value that it was told last, and the newest one: several
 commits may come as one call, but each call goes on where the one before ended. Who
-commits calls the watches of its own process itself, as between threads; the thread
-calls them for the commits of the others.
+commits calls the watches of its own process itself, as between threads; another thread,
+the teller, which sleeps as others do, calls them for the commits of the others. So what
+a watch does may take long, or wait for a commit itself, and nobody else waits for it.
 """
 
 from __future__ import annotations
 
 import logging
 from _thread import allocate_lock
-from threading import Thread
+from threading import Thread, current_thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -29,6 +30,8 @@ from atomos.stm._gate import pass_gate
 from atomos.stm._wait import Sleeper
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from atomos.multiprocessing._bells import Bell
     from atomos.multiprocessing._home import SpaceHome
     from atomos.multiprocessing._seen import Seen
@@ -40,8 +43,8 @@ __all__ = ["Listener"]
 
 #: Seconds after which the thread looks by itself.
 LOOK = 1.0
-#: Looks in a row that find nobody here who waits, after which it ends.
-IDLE = 5
+#: Seconds in which nobody here waits, after which it ends.
+IDLE = 5.0
 
 _logger = logging.getLogger("atomos")
 
@@ -72,9 +75,10 @@ class Listener:
         sleepers: Who waits; entered and taken out by themselves.
         watched: key -> a cell with watches; replaced as a whole.
         thread: The one that listens; None if there is none. Written under `lock`.
+        teller: The one that calls the watches; the same.
     """
 
-    __slots__ = ("home", "lock", "sleepers", "thread", "watched")
+    __slots__ = ("home", "lock", "sleepers", "teller", "thread", "watched")
 
     def __init__(self, home: SpaceHome) -> None:
         self.home = home
@@ -86,6 +90,9 @@ class Listener:
         self.lock = allocate_lock()
         self.sleepers: dict[Sleeper, None] = {}
         self.thread: Thread | None = None
+        self.teller: Thread | None = None
+        for watched in self.watched.values():
+            watched.lock = allocate_lock()
 
     # Sleeping
 
@@ -102,28 +109,34 @@ class Listener:
         sleeper = Sleeper()
         self.sleepers[sleeper] = None
         try:
-            while True:
-                self.listen()
-                if self.home.changed(awaited):
-                    break
+            self.listen()
+            while not self.home.changed(awaited):
                 seconds = None if deadline is None else deadline - monotonic()
                 if seconds is not None and seconds <= 0:
                     return False
                 pass_gate(sleeper.gate, seconds)
+                self.listen()  # the thread may have come to its end
         finally:
             self.sleepers.pop(sleeper, None)
         return True
 
     # Watching
 
-    def watch(self, cell: Any) -> None:
-        """Call the watches of `cell` from now on for the commits of all processes."""
+    def watch(self, cell: Any, more: bool) -> None:
+        """Call the watches of `cell` from now on for the commits of all processes.
+
+        Args:
+            cell: The cell.
+            more: It had watches before, which may be owed a call.
+        """
         key = cell._key
         with self.lock:
-            if key not in self.watched:
+            if not (more and key in self.watched):
                 seen = self.home.newest(cell)
                 told = Watched(cell, seen.record, seen.value)
                 self.watched = {**self.watched, key: told}
+            if self.teller is None or not self.teller.is_alive():
+                self.teller = self._started("calls watches", self._tell)
         self.listen()
         self.report(cell)
 
@@ -140,59 +153,97 @@ class Listener:
             watched.record = seen.record
         cell.notify_watches(before, seen.value)
 
-    def _report_all(self) -> None:
-        """Report each watched cell; forget those that have no watches any more."""
-        for key, watched in list(self.watched.items()):
-            cell = watched.cell()
+    def _tell(self) -> None:
+        """Tell the watches of each commit, as long as there are any."""
+        sleeper = Sleeper()
+        self.sleepers[sleeper] = None
+        try:
+            while not self.home.closed:
+                self.listen()
+                for watched in self.watched.values():
+                    self._report(watched)
+                if self._told_all():
+                    return
+                pass_gate(sleeper.gate)
+        finally:
+            self.sleepers.pop(sleeper, None)
+
+    def _report(self, watched: Watched) -> None:
+        """Report a watched cell; the thread outlives whatever a watch raises."""
+        cell = watched.cell()
+        try:
             if cell is not None and cell.get_watches():
-                try:
-                    self.report(cell)
-                except Exception:
-                    _logger.exception("the watches of %s were not told", cell._label())
-            else:
-                with self.lock:
-                    self.watched = {k: v for k, v in self.watched.items() if k != key}
+                self.report(cell)
+                return
+        except BaseException:
+            if not self.home.closed:
+                _logger.exception("the watches of %r were not told", cell)
+            return
+        with self.lock:
+            if cell is None or not cell.get_watches():
+                self.watched = {
+                    key: one for key, one in self.watched.items() if one is not watched
+                }
+
+    def _told_all(self) -> bool:
+        """Whether there are no watches; if so, the next one has another teller."""
+        with self.lock:
+            if self.watched:
+                return False
+            if self.teller is current_thread():
+                self.teller = None
+            return True
 
     # The thread
 
     def listen(self) -> None:
-        """See to it that a bell hangs, and that somebody hears it."""
-        if self.thread is not None:
-            return
+        """See to it that the bell hangs."""
         with self.lock:
-            if self.thread is None:
-                thread = Thread(
-                    target=self._run,
-                    args=(self.home.bells.hang(),),
-                    name=f"atomos listens to {self.home!r}",
-                    daemon=True,
-                )
-                thread.start()
-                self.thread = thread
-
-    def _run(self, bell: Bell) -> None:
-        """Wake who sleeps, and tell the watches, whenever the bell rings.
-
-        However it ends, those who sleep see to it that another thread begins.
-        """
-        try:
-            self._hear(bell)
-        finally:
-            bell.close()
-            with self.lock:
-                self.thread = None
-            self._wake_all()
-
-    def _hear(self, bell: Bell) -> None:
-        idle = 0
-        while idle < IDLE or self.sleepers or self.watched:
-            bell.wait(LOOK)
             if self.home.closed:
                 return
+            if self.thread is None or not self.thread.is_alive():
+                bell = self.home.bells.hang()
+                self.thread = self._started("listens", self._run, bell)
+
+    def _started(self, what: str, target: Callable[..., None], *args: Any) -> Thread:
+        """Return a thread that has been started."""
+        name = f"atomos {what} for {self.home!r}"
+        thread = Thread(target=target, args=args, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _run(self, bell: Bell) -> None:
+        """Wake who sleeps whenever the bell rings."""
+        last, needed = -1, monotonic()
+        try:
+            while True:
+                rung = bell.wait(LOOK)
+                if self.home.closed:
+                    return
+                number = self.home.engine.number()
+                if rung or number != last:
+                    last = number
+                    self._wake_all()
+                if self.sleepers:
+                    needed = monotonic()
+                elif monotonic() - needed >= IDLE and self._may_end():
+                    return
+        except Exception:
+            if not self.home.closed:  # who sleeps looks by himself, and meets it, too
+                _logger.exception("hearing of commits in %r", self.home)
+        finally:
+            bell.close()
             self._wake_all()
-            self._report_all()
-            idle = 0 if self.sleepers or self.watched else idle + 1
 
     def _wake_all(self) -> None:
         for sleeper in list(self.sleepers):
             sleeper.wake()
+
+    def _may_end(self) -> bool:
+        """Whether nobody waits; if so, the next one who does starts another thread."""
+        with self.lock:
+            if self.sleepers:
+                return False
+            if self.thread is current_thread():
+                self.thread = None
+            return True

@@ -47,8 +47,10 @@ def named(home: SpaceHome, kind: type[S], name: str, default: Any) -> S:
         raise SpaceError(msg)
     record = home.engine.get(key)
     assert record is not None
+    # Of one that was changed since then nobody knows what it was at first.
+    initial = record[8:] if record[:8] == found[:8] else b""
     details = kind._plain_details()
-    return place(kind, home, key, record[8:], name, *details)  # type: ignore[return-value] # of that kind
+    return place(kind, home, key, initial, name, *details)  # type: ignore[return-value] # of that kind
 
 
 def _is_name(name: object) -> bool:

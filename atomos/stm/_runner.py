@@ -128,11 +128,12 @@ def transactional(options: Options, label: str, fn: Callable[P, R]) -> Callable[
                     status.number = ABORTED
                 if tx.thread.snapshots:
                     tx.thread.mine[0] = MANY  # until `finish` knows
-                if not FREE:
-                    seated.pop(seat, None)
                 try:
+                    if not FREE:
+                        seated.pop(seat, None)
                     finish(tx)
                 except BaseException:
+                    finish(tx)  # again: it was cut short
                     rolled_back(tx)
                     raise
                 if tx.doomed is None or not isinstance(error, (Restart, Exception)):

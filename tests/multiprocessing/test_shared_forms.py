@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from threading import Event
 
 import pytest
 from helpers import FORMS, RERUN_FORMS, elsewhere, start, transact
@@ -340,30 +341,56 @@ def test_hooks_of_a_rollback(form, a):
     assert heard == ["rolled back"]
 
 
-def test_one_that_fails_after_another_has_committed_is_rolled_back(a, b, n):
-    """A thread that comes in before it takes the queue is not taken for it."""
-    heard, once = [], []
+class Meanwhile:
+    """A value; another thread commits while it is encoded."""
 
-    def validator(value):
-        if value == 7 and not once:
-            once.append(elsewhere(n.increment_and_get))
-        return True
+    def __init__(self, n):
+        self.n = n
 
-    def fail(value):
-        raise Failed
+    def __reduce__(self):
+        elsewhere(self.n.increment_and_get)
+        return int, (1,)
 
-    a.set_validator(validator)
 
-    @dosync
+@pytest.mark.parametrize("form", RERUN_FORMS)
+def test_a_commit_of_another_thread_is_not_taken_for_ones_own(form, a, b, n):
+    said = []
+    a.set_validator(lambda value: value == 100)
+
     def body():
-        current_transaction().after_commit(lambda: heard.append("committed"))
-        current_transaction().after_rollback(lambda: heard.append("rolled back"))
-        a.set(7)
-        b.commute(fail)
+        tx = current_transaction()
+        tx.after_commit(lambda: said.append("committed"))
+        tx.after_rollback(lambda: said.append("rolled back"))
+        b.set(Meanwhile(n))
+        a.commute(lambda value: value + 1)  # refused at the end, in the queue
 
-    with pytest.raises(Failed):
-        body()
-    assert (once, heard, a.deref()) == ([1], ["rolled back"], 100)
+    with pytest.raises(ValidationError):
+        transact(form, body)
+    assert (said, a.deref(), b.deref(), n.get()) == (["rolled back"], 100, 0, 1)
+
+
+def test_who_goes_on_after_waiting_in_vain_waits_again(a, b):
+    """It has not got the queue, so it may not go on as if it had."""
+    queue = a._home.engine.queue
+    taken, done = Event(), Event()
+
+    def hold():
+        queue.take()
+        taken.set()
+        done.wait()
+        queue.leave()
+
+    other = start(hold)
+    taken.wait()
+    try:
+        with pytest.raises(TransactionTimeout), dosync(timeout=0):
+            with pytest.raises(TransactionTimeout):
+                a.deref()
+            b.set(1)
+    finally:
+        done.set()
+        other.join()
+    assert b.deref() == 0
 
 
 def test_values_of_the_transaction(a):

@@ -6,13 +6,16 @@ import json
 import os
 import stat
 import sys
+from weakref import WeakValueDictionary
 
 import pytest
+from helpers import Attempts, done_or_blocked, elsewhere, start
 
 from atomos import dosync, multiprocessing
 from atomos.errors import (
     DecodingError,
     EncodingError,
+    HistoryLostError,
     NoTransactionError,
     SpaceAccessError,
     SpaceClosedError,
@@ -322,3 +325,78 @@ def test_a_full_space_can_be_enlarged(reopen):
     for wrong in (0, -1, 1.5, "x", True):
         with pytest.raises(ValueError, match="size must be"):
             reopen(size=wrong)
+
+
+def test_the_id_of_one_that_wrote_nothing(space):
+    ref = space.ref("ref", default=0)
+
+    @dosync
+    def body():
+        ref.deref()
+        return multiprocessing.commit_id()
+
+    with dosync():
+        ref.deref()
+        id = multiprocessing.commit_id()
+    assert space.committed(id)
+    assert space.committed(body())
+
+
+def test_a_close_that_was_cut_short_does_not_keep_it_closed(space, monkeypatch):
+    """So does not one that is under way in another thread."""
+    ref = space.ref("ref", default=1)
+
+    def cut_short(home):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(type(space._home.bells), "ring", cut_short)
+        space.close()
+    with pytest.raises(SpaceClosedError):
+        ref.deref()
+    with multiprocessing.open(space.path) as again:
+        assert again.ref("ref").deref() == 1
+    space._home.engine.close()
+
+
+def test_what_was_made_and_changed_after_the_snapshot(space):
+    """It is not seen with values of different moments."""
+    a = space.ref("a", default=0)
+    attempts = Attempts()
+
+    def make_and_change(name):
+        dosync(space.ref(name, default=0).set)(1)
+
+    @dosync(read_only=True)
+    def body():
+        attempts.begin()
+        a.deref()
+        attempts.once(make_and_change, "x")
+        return space.ref("x").deref(), space.ref("y", default=2).deref()
+
+    assert (body(), attempts.count) == ((1, 2), 2)
+    with dosync(read_only=True):
+        a.deref()
+        elsewhere(make_and_change, "z")
+        with pytest.raises(HistoryLostError, match="Ref 'z' was made and changed"):
+            space.ref("z").deref()
+    assert space.ref("z").deref() == 1
+
+
+def test_threads_that_get_the_same_name_get_the_same_object(space):
+    """Also if one of them comes while the other one is about to enter it."""
+    space.ref("a", default=0)
+    others = []
+
+    class Cells(WeakValueDictionary):
+        def setdefault(self, key, default):
+            found = self.get(key)
+            if not others:
+                others.append(start(space.ref, "a"))
+                done_or_blocked(others[0])
+            if found is None:
+                found = self[key] = default
+            return found
+
+    space._home.cells = Cells()
+    assert space.ref("a") is others[0].join()

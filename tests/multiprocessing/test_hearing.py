@@ -1,0 +1,105 @@
+"""Hearing of the commits of other processes, whatever the watches do meanwhile."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from children import Child
+from helpers import done_or_blocked, start
+from shared import Process
+
+from atomos import dosync, multiprocessing
+from atomos.errors import SpaceClosedError
+
+#: Seconds until a wait is given up. Only a failing test waits that long.
+PATIENCE = 10.0
+
+
+@pytest.fixture
+def a(space):
+    return space.ref("a", default=0)
+
+
+@pytest.fixture
+def b(space):
+    return space.ref("b", default=0)
+
+
+def set_when_told(pipe, path):
+    with multiprocessing.open(path) as space:
+        while (name := pipe.recv()) is not None:
+            dosync(space.ref(name).set)(1)
+            pipe.send(name)
+
+
+@pytest.fixture
+def setter(space):
+    """Return a function that has another process set a ref to 1."""
+    child = Process("spawn", set_when_told, space.path)
+
+    def set_it(name):
+        child.tell(name)
+        assert child.said() == name
+
+    yield set_it
+    child.tell(None)
+    child.join()
+
+
+def test_a_watch_may_wait_for_a_commit(a, b, setter):
+    told = []
+    a.add_watch("w", lambda *_: told.append(b.wait_for(bool, PATIENCE)))
+    a.add_watch("then", lambda *_: dosync(a.set)(2))
+    setter("a")
+    setter("b")
+    a.wait_for(lambda value: value == 2, PATIENCE)
+    a.remove_watch("then")
+    assert told[0] == 1
+
+
+def test_a_watch_may_end_its_thread(a, b, setter):
+    """Who waits is woken all the same, and so are the watches."""
+    a.add_watch("w", lambda *_: sys.exit())
+    setter("a")
+    setter("b")
+    b.wait_for(lambda value: value == 1, PATIENCE)
+    a.remove_watch("w")
+    dosync(b.set)(0)
+    b.add_watch("w", lambda *_: dosync(a.set)(3))
+    setter("b")
+    a.wait_for(lambda value: value == 3, PATIENCE)
+
+
+def test_a_watch_that_is_added_again_is_told_nothing_old(a):
+    told = []
+
+    def watch(key, ref, old, new):
+        told.append((old, new))
+
+    a.add_watch("w", watch)
+    a.remove_watch("w")
+    dosync(a.set)(1)
+    a.add_watch("w", watch)
+    dosync(a.set)(2)
+    assert told == [(1, 2)]
+
+
+def test_a_fork_while_the_watches_are_told(a):
+    told = []
+    a.add_watch("w", lambda key, ref, old, new: told.append((old, new)))
+
+    def child(line):
+        dosync(a.set)(1)
+        line.say(told)
+
+    with a._home.listener.watched[a._key].lock, Child(child) as one:
+        assert one.hear() == [(0, 1)]
+
+
+def test_who_waits_hears_that_the_space_is_closed(space, a):
+    waits = start(lambda: a.wait_for(bool, PATIENCE))
+    done_or_blocked(waits)
+    space.close()
+    with pytest.raises(SpaceClosedError):
+        waits.join()
