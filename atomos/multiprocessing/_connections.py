@@ -42,6 +42,7 @@ class Pool:
     """The connections of this process to one file.
 
     Attributes:
+        shut: It was closed; what is given back is closed, too.
         writing: The connection that is writing, if one is.
     """
 
@@ -52,7 +53,7 @@ class Pool:
         self._size = size
         self._idle: deque[sqlite3.Connection] = deque()
         self._all: set[sqlite3.Connection] = set()
-        self._shut = False
+        self.shut = False
         self.writing: sqlite3.Connection | None = None
 
     def take(self) -> sqlite3.Connection:
@@ -60,7 +61,7 @@ class Pool:
         try:
             return self._idle.pop()
         except IndexError:
-            if self._shut:
+            if self.shut:
                 raise closed(self._path) from None
             return self._connect()
 
@@ -89,26 +90,36 @@ class Pool:
         except sqlite3.Error:
             self._drop(connection)  # it is of no more use
             return
-        if self._shut or len(self._idle) >= _IDLE:
+        if self.shut or len(self._idle) >= _IDLE:
             self._drop(connection)
         else:
             self._idle.append(connection)
+            if self.shut:  # it was closed in between
+                self._close_idle()
 
     def _drop(self, connection: sqlite3.Connection) -> None:
         self._all.discard(connection)
         connection.close()
 
     def close(self) -> None:
-        """Close all connections; snapshots that use one are at their end."""
-        self._shut = True
+        """Close all connections that are idle; the others when they are given back.
+
+        To close one while another thread is in a call of it would crash the process.
+        """
+        self.shut = True
         try:
             entered()
-            while self._idle:
-                self._idle.pop()
-            while self._all:
-                self._all.pop().close()
+            self._close_idle()
         finally:
             left()
+
+    def _close_idle(self) -> None:
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return
+            self._drop(connection)
 
     def after_fork(self) -> None:
         """In the child, close what was inherited; the next call opens new ones."""

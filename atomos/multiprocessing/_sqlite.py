@@ -27,7 +27,7 @@ from atomos.errors import SpaceClosedError
 from atomos.multiprocessing import _forks
 from atomos.multiprocessing._calls import entered, left
 from atomos.multiprocessing._connections import Pool
-from atomos.multiprocessing._faults import corrupt, fail
+from atomos.multiprocessing._faults import closed, corrupt, fail
 from atomos.multiprocessing._page import MADE
 from atomos.multiprocessing._store import KEEP, MARKS, STATE, Store
 
@@ -81,6 +81,8 @@ class SqliteSnapshot:
         connection = self._connection
         if connection is None:
             raise SpaceClosedError(f"this snapshot of {self._path} was ended")
+        if self._pool.shut:
+            raise closed(self._path)
         try:
             entered()
             return _get(connection, key)

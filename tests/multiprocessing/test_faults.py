@@ -385,3 +385,15 @@ def test_closed_while_a_snapshot_is_held(opened):
     snapshot.end()
     again = opened()
     assert again.get(b"ca")[8:] == b"1"
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_closed_while_another_thread_is_in_a_call(opened, kind):
+    """To close its connection meanwhile would crash the process."""
+    engine = opened()
+    connection = engine._pool.take()
+    engine.close()
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+    engine._pool.give_back(connection)
+    with pytest.raises(sqlite3.ProgrammingError):
+        connection.execute("SELECT 1")
