@@ -18,7 +18,7 @@ import threading
 from _thread import allocate_lock, get_ident
 from time import monotonic
 
-__all__ = ["entered", "left"]
+__all__ = ["entered", "left", "others_inside"]
 
 #: The longest that a fork waits.
 _LONGEST = 10.0
@@ -44,6 +44,11 @@ def left() -> None:
     _inside.discard(get_ident())
     if _forking:
         _left_one.release()
+
+
+def others_inside() -> bool:
+    """Whether another thread is in a call of SQLite."""
+    return not _inside <= {get_ident()}
 
 
 def _before() -> None:

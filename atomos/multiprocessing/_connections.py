@@ -26,7 +26,7 @@ import sqlite3
 from collections import deque
 
 from atomos.multiprocessing import _forks
-from atomos.multiprocessing._calls import entered, left
+from atomos.multiprocessing._calls import entered, left, others_inside
 from atomos.multiprocessing._faults import closed
 
 __all__ = ["Pool"]
@@ -58,11 +58,11 @@ class Pool:
 
     def take(self) -> sqlite3.Connection:
         """Return a connection that nobody else has. The caller is inside."""
+        if self.shut:
+            raise closed(self._path)
         try:
             return self._idle.pop()
         except IndexError:
-            if self.shut:
-                raise closed(self._path) from None
             return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
@@ -102,14 +102,17 @@ class Pool:
         connection.close()
 
     def close(self) -> None:
-        """Close all connections that are idle; the others when they are given back.
+        """Close all connections; if a thread is in a call, only those that are idle.
 
-        To close one while another thread is in a call of it would crash the process.
+        To close one under a call would crash the process: it is closed when it is given
+        back. Who is not inside of SQLite yet will see that it is shut.
         """
         self.shut = True
         try:
             entered()
             self._close_idle()
+            while self._all and not others_inside():
+                self._all.pop().close()
         finally:
             left()
 

@@ -165,6 +165,9 @@ class Queue:
             raise SpaceError(msg)
         try:
             lockf(self._fd, LOCK_UN, 1, 0)
+        except (OSError, ValueError):
+            if self._fd >= 0:  # else it was closed, which lets go of the lock
+                raise
         finally:
             self._owner = None
             gate.release()

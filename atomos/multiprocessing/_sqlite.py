@@ -81,10 +81,10 @@ class SqliteSnapshot:
         connection = self._connection
         if connection is None:
             raise SpaceClosedError(f"this snapshot of {self._path} was ended")
-        if self._pool.shut:
-            raise closed(self._path)
         try:
             entered()
+            if self._pool.shut:
+                raise closed(self._path)
             return _get(connection, key)
         except Exception as error:
             fail(error, self._path)

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 from children import Child
-from helpers import Job
+from helpers import Job, elsewhere
 from interrupts import Interrupted, interrupted_at_each_point
 from kills import campaign
 from test_engines import ME, stamp, write
@@ -28,6 +28,7 @@ from atomos.errors import (
     SpaceError,
     SpaceFullError,
 )
+from atomos.multiprocessing._calls import entered, left
 from atomos.multiprocessing._engines import open_engine
 from atomos.multiprocessing._faults import translated
 
@@ -391,9 +392,13 @@ def test_closed_while_a_snapshot_is_held(opened):
 def test_closed_while_another_thread_is_in_a_call(opened, kind):
     """To close its connection meanwhile would crash the process."""
     engine = opened()
-    connection = engine._pool.take()
-    engine.close()
-    assert connection.execute("SELECT 1").fetchone() == (1,)
-    engine._pool.give_back(connection)
+    entered()
+    try:
+        connection = engine._pool.take()
+        elsewhere(engine.close)
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+        engine._pool.give_back(connection)
+    finally:
+        left()
     with pytest.raises(sqlite3.ProgrammingError):
         connection.execute("SELECT 1")

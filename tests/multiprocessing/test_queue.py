@@ -11,7 +11,7 @@ from time import monotonic
 
 import pytest
 from children import PATIENCE, Child
-from helpers import Job
+from helpers import Job, elsewhere
 from interrupts import Interrupted, interrupted_at_each_point
 
 from atomos.errors import (
@@ -343,6 +343,14 @@ def test_closed(place):
     queue.close()
     with pytest.raises(SpaceClosedError, match="open it again"):
         queue.take()
+    assert not queue.held
+
+
+def test_closed_by_another_thread_while_it_is_held(place):
+    queue = open_queue(place, Page(place))
+    queue.take()
+    elsewhere(queue.close)
+    queue.leave()
     assert not queue.held
 
 
