@@ -41,7 +41,7 @@ class Shared(WaitedFor[T]):
 
     __slots__ = ("_home", "_initial", "_key")
 
-    _home: SpaceHome  # type: ignore[assignment] # of all homes, this is a space
+    _home: SpaceHome
     _key: bytes
     _initial: bytes
 

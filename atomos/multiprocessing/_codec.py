@@ -105,6 +105,6 @@ def decode(codec: Codec, data: bytes, cell: Shared[Any]) -> Any:
             f"the value of {cell._label()} cannot be read: {type(error).__name__}: "
             f"{error}; {len(data)} bytes of {codec.name} are kept as they are. Import "
             "what defines its class under the name it had when it was stored, or set "
-            "another value"
+            "another value in a function with @dosync"
         )
         raise DecodingError(msg) from error

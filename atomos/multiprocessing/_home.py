@@ -38,6 +38,7 @@ from atomos.multiprocessing._guest import Visitor
 from atomos.multiprocessing._listener import Listener
 from atomos.multiprocessing._seen import Seen
 from atomos.stm._home import KEEP
+from atomos.stm._inside import inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,16 +190,23 @@ class SpaceHome:
         """Write values under new keys; those that are there already stay.
 
         A transaction of this thread that has the queue goes on having it.
+
+        Raises:
+            WouldDeadlockError: This thread has the queue, and is not in the body of
+                that transaction: a finalizer may come in while it commits.
         """
         engine = self.engine
 
         def write() -> None:
             engine.commit(dict.fromkeys(writes), writes, b"", b"", -1)
 
-        if engine.queue.held:
-            write()
-        else:
+        if not engine.queue.held:
             self.in_turn(write)
+            return
+        tx = inside()
+        if tx is None or tx.home is not self:
+            self.refuse_held("What has a new name in a space")
+        write()
 
     def was_committed(self, mark: bytes) -> bool:
         """Whether the commit with this mark has happened; it will not any more."""

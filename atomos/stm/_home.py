@@ -38,13 +38,11 @@ class KEEP:
 
 
 class Guest(Protocol):
-    """An attempt at its home.
+    """An attempt at its home."""
 
-    Attributes:
-        home: Whose guest it is.
-    """
-
-    home: Home
+    @property
+    def home(self) -> Home:
+        """Whose guest it is."""
 
     def arrive(self) -> None:
         """Take a snapshot, or the queue of those who write if the attempt holds.

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 import pytest
 from helpers import Attempts, done_or_blocked, elsewhere, start
 
-from atomos import dosync, multiprocessing
+from atomos import dosync, multiprocessing, outside
 from atomos.errors import (
     DecodingError,
     EncodingError,
@@ -106,6 +106,28 @@ def test_a_default_inside_of_a_transaction(space):
     with dosync():
         space.ref("b", default=1).alter(lambda v: v + space.ref("a").deref())
     assert (space.ref("a").deref(), space.ref("b").deref()) == (2, 3)
+
+
+def test_a_default_in_the_middle_of_a_commit_is_refused(space):
+    """As a finalizer might ask for one; the engine's own transaction is open then."""
+    ref = space.ref("a", default=1)
+    told = []
+
+    class Asks:
+        def __reduce__(self):
+            with pytest.raises(WouldDeadlockError, match="a new name"):
+                space.ref("b", default=1)
+            told.append(1)
+            return int, (5,)
+
+    with dosync():
+        ref.set(Asks())
+    with dosync():
+        ref.deref()
+        with pytest.raises(WouldDeadlockError):
+            outside(space.ref, "b", default=1)
+    assert (told, ref.deref()) == ([1], 5)
+    assert space.ref("b", default=2).deref() == 2
 
 
 def test_settings_are_kept(reopen, kind, path):
