@@ -26,6 +26,15 @@ PRINTED = {
     "token_ring": "the token was passed on 240 times",
 }
 
+#: Programs that do real work, and the end of what they print.
+WORKS = {
+    "chat_clients": "50 clients heard 6250 lines",
+    "ledger": "1796 payments booked, 204 rejected",
+    "scheduler": "20 done, 1 failed, 9 skipped",
+}
+#: What these import.
+PARTS = {"chat"}
+
 #: The class that a user would write.
 TAUGHT = {
     "barrier": "Barrier",
@@ -56,7 +65,69 @@ def python(*args):
 
 def test_each_example_is_tested():
     names = {path.stem for path in EXAMPLES.glob("*.py")}
-    assert names == set(PRINTED) == set(TAUGHT)
+    assert names == set(PRINTED) | set(WORKS) | PARTS
+    assert set(PRINTED) == set(TAUGHT)
+
+
+@pytest.mark.parametrize("name", WORKS)
+def test_it_works(name):
+    assert python(f"{name}.py").endswith(WORKS[name])
+
+
+@pytest.mark.parametrize("name", [*WORKS, *PARTS])
+def test_what_works_has_less_than_150_lines(name):
+    lines = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8").splitlines()
+    assert len(lines) < 150
+
+
+def test_the_chat_keeps_the_order_of_each_member():
+    """All of a room hear the same lines; those of one member in his order."""
+    code = (
+        "import chat_clients as c\n"
+        "for name, lines in c.run(clients=8, lines=20).items():\n"
+        "    room = [f'c{k}' for k in range(8) if k % 2 == int(name[1:]) % 2]\n"
+        "    for member in room:\n"
+        "        said = [line for line in lines if line.startswith(member)]\n"
+        "        assert said == [f'{member}: {k}' for k in range(20)]\n"
+        "    assert len(lines) == 20 * len(room)\n"
+        "print('ok')"
+    )
+    assert python("-c", code) == "ok"
+
+
+def test_the_ledger_tells_each_bad_line(tmp_path):
+    """With its number and the reason; the good ones are booked."""
+    text = "ann,bob,10\nann,bob\nann,zoe,5\n\nann,ann,5\nbob,ann,x\nbob,cid,999999\n"
+    (tmp_path / "payments.csv").write_text(text)
+    code = (
+        "import ledger, pathlib, sys\n"
+        f"text = pathlib.Path({str(tmp_path / 'payments.csv')!r}).read_text()\n"
+        "opening = dict.fromkeys(['ann', 'bob', 'cid'], 100)\n"
+        "booked, bad = ledger.run(text, opening)\n"
+        "print({n: a.deref() for n, a in booked.accounts.items()})\n"
+        "print(bad)"
+    )
+    assert python("-c", code).splitlines() == [
+        "{'ann': 90, 'bob': 110, 'cid': 100}",
+        "{2: 'a payment has 3 fields, not 2', 3: \"there is no account 'zoe'\", "
+        "5: 'ann pays himself', 6: \"'x' is no number of cents above 0\", "
+        "7: 'not enough money'}",
+    ]
+
+
+def test_a_scheduler_refuses_what_cannot_end():
+    code = (
+        "from scheduler import Scheduler\n"
+        "for needs in ({'a': ['b'], 'b': ['a']}, {'a': ['c']}):\n"
+        "    try:\n"
+        "        Scheduler(needs)\n"
+        "    except ValueError as error:\n"
+        "        print(error)"
+    )
+    assert python("-c", code).splitlines() == [
+        "these wait for each other: ['a', 'b', 'a']",
+        "a needs c, which is no job",
+    ]
 
 
 @pytest.mark.parametrize("name", PRINTED)
