@@ -132,7 +132,7 @@ class Connection(socketserver.StreamRequestHandler):
 class Server(socketserver.ThreadingTCPServer):
     """A chat on a port of this machine."""
 
-    allow_reuse_address = daemon_threads = True
+    allow_reuse_address = True
     request_queue_size = 128
 
     def __init__(self, address=("127.0.0.1", 0)):

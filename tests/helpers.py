@@ -13,6 +13,7 @@ from contextvars import Context
 from time import monotonic
 
 from atomos import Atom, Ref, atomically, dosync
+from atomos.stm._turn import clock, more_numbers
 
 #: Seconds until a wait is given up. Only a failing test waits that long.
 PATIENCE = 30.0
@@ -25,6 +26,13 @@ CELLS = {"ref": Ref, "atom": Atom}
 RERUN_FORMS = ("decorator", "function", "loop")
 FORMS = (*RERUN_FORMS, "block")
 ISOLATIONS = ("serializable", "snapshot")
+
+
+def draw_number():
+    """Take a number of the clock, with the GIL; whoever has it must give it up."""
+    while (number := next(clock.steps, None)) is None:
+        more_numbers()
+    return number
 
 
 class Job:

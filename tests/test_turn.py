@@ -7,7 +7,7 @@ from threading import Event
 from time import sleep
 
 import pytest
-from helpers import GIL, done_or_blocked, elsewhere, start, wait
+from helpers import GIL, done_or_blocked, draw_number, elsewhere, start, wait
 from interrupts import Interrupted, stopped_once
 from test_clock import WAYS, Cells, has_the_turn
 
@@ -105,7 +105,7 @@ def test_numbers_that_were_given_up_are_passed_over():
     """But not the one that somebody still has."""
     Cells()
     assert at_rest()
-    first, *others = [next(clock.steps) for _ in range(4)]
+    first, *others = [draw_number() for _ in range(4)]
     for number in others:
         clock.skipped[number] = None
     give_way()

@@ -22,6 +22,7 @@ from helpers import (
     blocked,
     change,
     commit,
+    draw_number,
     elsewhere,
     put,
     start,
@@ -733,7 +734,7 @@ def test_fork_while_another_thread_is_stopped_in_its_turn(where):
 
     parked = Parked(run)
     if where == "turn":
-        clock.skipped[next(clock.steps)] = None  # somebody else has given way
+        clock.skipped[draw_number()] = None  # somebody else has given way
 
     def child():
         taken = clock.end - length_hint(clock.steps)

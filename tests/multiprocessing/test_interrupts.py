@@ -12,7 +12,10 @@ from atomos.errors import TransactionTimeout
 
 _names = count()
 
-pytestmark = pytest.mark.usefixtures("quiet_hook")
+pytestmark = [
+    pytest.mark.usefixtures("quiet_hook", "dropped"),
+    pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning"),
+]
 
 
 @pytest.fixture
