@@ -21,6 +21,7 @@ from zlib import crc32
 from helpers import done_or_blocked, start
 
 import atomos
+from atomos.stm._turn import FREE
 
 _HERE = os.path.dirname(atomos.__file__)
 _CALLS = ("CALL", "PRECALL", "CALL_KW", "CALL_FUNCTION_EX")
@@ -28,7 +29,8 @@ _CALLS = ("CALL", "PRECALL", "CALL_KW", "CALL_FUNCTION_EX")
 _SILENT = "JUMP_BACKWARD_NO_INTERRUPT"
 #: Of the points every third one is tried, from one on that the name of the test
 #: decides, so that similar tests try different ones; `make points` tries all of them.
-STRIDE = int(os.environ.get("ATOMOS_TEST_STRIDE", "3"))
+#: Without the GIL every fifth, as a run takes twice as long.
+STRIDE = int(os.environ.get("ATOMOS_TEST_STRIDE", "5" if FREE else "3"))
 
 
 #: On 3.12 opcodes are traced only by a `sys.settrace` that follows such a store.
@@ -87,11 +89,12 @@ class Tracer:
     """Calls `act` at the n-th point; counts no points while not `armed`.
 
     Attributes:
+        left: Points to come up to the n-th one.
         where: The point, once it has been met.
     """
 
     def __init__(self, n, act):
-        self._left = n
+        self.left = n
         self._act = act
         self._last = {}
         self.armed = True
@@ -105,10 +108,10 @@ class Tracer:
 
     def _is_over(self):
         """Whether it has happened, and no other tracer needs opcodes; saves time."""
-        return self._left < 1 and _LookingOn.count == 1
+        return self.left < 1 and _LookingOn.count == 1
 
     def _inner(self, frame, event, arg):
-        if self._left < 1:
+        if self.left < 1:
             if self._is_over():
                 frame.f_trace_opcodes = False
                 return None
@@ -138,8 +141,8 @@ class Tracer:
     def _met(self, frame):
         if not self.armed:
             return
-        self._left -= 1
-        if self._left == 0:
+        self.left -= 1
+        if self.left == 0:
             self.where = f"{frame.f_code.co_qualname}, line {frame.f_lineno}"
             self._act()
 
@@ -171,11 +174,11 @@ class Opcodes(Tracer):
         return self._inner if _watch(frame, self._inner) else None
 
     def _inner(self, frame, event, arg):
-        if event == "opcode" and self._left > 0 and self._when(frame):
+        if event == "opcode" and self.left > 0 and self._when(frame):
             self._met(frame)
-            if self._left == 0 and self._times < 10:
+            if self.left == 0 and self._times < 10:
                 self._times += 1
-                self._left = self._again
+                self.left = self._again
         return self._inner
 
 
@@ -214,7 +217,7 @@ def _at_each_point(make, stride):
             error.add_note(f"at point {n}: {tracer.where}")
             raise
         if tracer.where is None:
-            return n - stride
+            return n - tracer.left
 
 
 def interrupted_at_each_point(scenario, check):

@@ -20,14 +20,12 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from atomos.multiprocessing._page import LINE
+from atomos.stm._gate import pass_gate
 
 if TYPE_CHECKING:
     from atomos.multiprocessing._page import Page
 
 __all__ = ["Porter"]
-
-#: The longest that a lock can wait for at a time.
-_LONGEST = 3600.0
 
 
 def _lock_in_turn(fd: int, page: Page) -> None:
@@ -86,9 +84,7 @@ class Porter:
                     except BaseException:
                         self.busy = False
                         raise
-            while not self._bell.acquire(True, _left(deadline)):
-                if monotonic() >= deadline:
-                    break
+            pass_gate(self._bell, max(0.0, deadline - monotonic()))
         finally:
             with self.lock:
                 self._wanted = None
@@ -113,7 +109,3 @@ class Porter:
                 lockf(fd, LOCK_UN)
             self.busy = False
         bell.release()
-
-
-def _left(deadline: float) -> float:
-    return min(_LONGEST, max(0.0, deadline - monotonic()))

@@ -110,7 +110,7 @@ def _points(step: Step) -> int:
     world, count = World(), 10**9
     tracer = Tracer(count, lambda: None)
     tracer.run(lambda: step(world))
-    return count - tracer._left
+    return count - tracer.left
 
 
 def strike(step: Step, n: int, kind: type[BaseException], outcome: Outcome) -> str:
