@@ -762,9 +762,10 @@ def test_many_threads_that_come_and_go_leave_nothing():
     def work():
         atomically(lambda: None)
 
+    before = len(_registry.registry.records)  # of threads that live, such as pools
     for _ in range(50):
         elsewhere(work)
-    assert len(_registry.registry.records) < 10
+    assert len(_registry.registry.records) < before + 10
 
 
 @pytest.mark.parametrize("call", [outside, atomically], ids=["outside", "inside"])
