@@ -131,6 +131,8 @@ class SpaceHome:
             self.refuse_closed(cell._label())
         if self.engine.queue.held:
             self.refuse_held(cell._label())
+        if cell._extras is not None:
+            quick = False  # a validator is the user's
         done, losses = None, 0
         try:
             while done is None:
@@ -264,8 +266,9 @@ class SpaceHome:
     def refuse_held(self, label: str) -> NoReturn:
         """Raise what tells that the calling thread would wait for itself."""
         msg = (
-            f"{label} would wait for this thread itself, which is in a plain block "
-            f"that has used {self!r}: end that block first"
+            f"{label} would wait for this thread itself, which has the queue of those "
+            f"who write to {self!r}: it is in a plain block, or in a function or validator that "
+            "the space has called to write. Do it before or after that"
         )
         raise WouldDeadlockError(msg)
 

@@ -11,6 +11,7 @@ from shared import Process
 
 from atomos import dosync, multiprocessing
 from atomos.errors import SpaceClosedError
+from atomos.multiprocessing import _bells, _listener
 
 #: Seconds until a wait is given up. Only a failing test waits that long.
 PATIENCE = 10.0
@@ -103,3 +104,21 @@ def test_who_waits_hears_that_the_space_is_closed(space, a):
     space.close()
     with pytest.raises(SpaceClosedError):
         waits.join()
+
+
+def answer(pipe, asked, answered, rounds):
+    for k in range(1, rounds + 1):
+        asked.wait_for(lambda n, k=k: n >= k, timeout=20)
+        answered.set(k)
+
+
+def test_who_waits_is_woken_and_need_not_look(space, monkeypatch):
+    """Without the look once in a second, a commit that rings no bell is missed."""
+    monkeypatch.setattr(_bells, "_LOOK", 600.0)
+    monkeypatch.setattr(_listener, "LOOK", 600.0)
+    asked, answered = space.integer("asked"), space.integer("answered")
+    child = Process("fork", answer, asked, answered, 20)
+    for k in range(1, 21):
+        asked.set(k)
+        answered.wait_for(lambda n, k=k: n >= k, timeout=20)
+    child.join()

@@ -428,6 +428,22 @@ def test_validators(space, a):
     assert (a.deref(), atom.deref()) == (100, 1)
 
 
+def test_no_validator_runs_with_the_queue_held(space):
+    """It may take long, and may write, as any code of the user's."""
+    held = []
+    atom, n = space.atom("atom", default=1), space.integer("n")
+
+    def validator(value):
+        held.append(space._home.engine.queue.held)
+        return n.increment_and_get() > 0
+
+    atom.set_validator(validator)
+    atom.reset(2)
+    atom.swap(lambda v: v + 1)
+    atom.compare_and_set(3, 4)
+    assert (held, atom.deref(), n.get()) == ([False] * 4, 4, 4)
+
+
 def test_watches(a, n):
     heard = []
     a.add_watch("w", lambda key, ref, old, new: heard.append((key, ref, old, new)))
