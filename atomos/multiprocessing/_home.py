@@ -267,8 +267,8 @@ class SpaceHome:
         """Raise what tells that the calling thread would wait for itself."""
         msg = (
             f"{label} would wait for this thread itself, which has the queue of those "
-            f"who write to {self!r}: it is in a plain block, or in a function or validator that "
-            "the space has called to write. Do it before or after that"
+            f"who write to {self!r}: it is in a plain block, or in a function or "
+            "validator that the space has called to write. Do it before or after that"
         )
         raise WouldDeadlockError(msg)
 
