@@ -14,10 +14,12 @@ FILES = sorted(
     for folder in ("atomos", "benchmarks", "docs", "tests")
     for path in (ROOT / folder).rglob("*.py")
 )
-SUPPRESSES = re.compile(r"#\s*(noqa|type:\s*ignore|fmt:\s*(skip|off)|pragma:)")
+SUPPRESSES = re.compile(
+    r"#\s*(noqa|(type|pyright):\s*ignore|fmt:\s*(skip|off)|pragma:)"
+)
 WITH_REASON = re.compile(
-    r"# (noqa: [A-Z]+\d+(, [A-Z]+\d+)*|type: ignore\[[a-z, -]+\]|fmt: (skip|off)"
-    r"|pragma: no (cover|branch)) [-#] \S.+"
+    r"# (noqa: [A-Z]+\d+(, [A-Z]+\d+)*|(type|pyright): ignore\[[a-zA-Z, -]+\]"
+    r"|fmt: (skip|off)|pragma: no (cover|branch)) [-#] \S.+"
 )
 
 
@@ -44,6 +46,7 @@ def test_each_suppression_has_a_reason():
         "noqa - why",
         "type: ignore[misc]",
         "type: ignore # why",
+        "pyright: ignore[reportCallIssue]",
         "fmt: skip",
         "pragma: no cover",
     ],

@@ -51,9 +51,10 @@ def test_AtomicReference() -> None:
 
 
 def test_AtomicReference_of_None() -> None:
-    maybe: AtomicReference[str | None] = AtomicReference()
+    maybe: AtomicReference[str | None] = AtomicReference[str | None](None)
     assert_type(maybe.get(), str | None)
-    assert_type(AtomicReference(), AtomicReference[None])
+    maybe = AtomicReference()  # pyright: ignore[reportAssignmentType] # cannot solve it
+    assert_type(AtomicReference(), AtomicReference[None])  # pyright: ignore[reportAssertTypeFailure] # as above
     wrong: AtomicReference[str] = AtomicReference()  # type: ignore[assignment] # is None
     assert wrong.get() is None
 
@@ -177,10 +178,11 @@ def test_AtomicReferenceArray() -> None:
 
 
 def test_AtomicReferenceArray_of_None() -> None:
-    maybe: AtomicReferenceArray[str | None] = AtomicReferenceArray(3)
+    maybe: AtomicReferenceArray[str | None] = AtomicReferenceArray([None] * 3)
     assert_type(maybe.get(0), str | None)
+    maybe = AtomicReferenceArray(3)  # pyright: ignore[reportAssignmentType] # as above
     assert_type(AtomicReferenceArray([None, "a"]), AtomicReferenceArray[str | None])
-    assert_type(AtomicReferenceArray(3), AtomicReferenceArray[None])
+    assert_type(AtomicReferenceArray(3), AtomicReferenceArray[None])  # pyright: ignore[reportAssertTypeFailure] # as above
     wrong: AtomicReferenceArray[str] = AtomicReferenceArray(3)  # type: ignore[assignment] # None
     assert wrong.get(0) is None
 
