@@ -60,11 +60,11 @@ $(VENV)/.demo $(VENV)/.test $(VENV)/.parallel $(VENV)/.bench $(VENV)/.docs $(VEN
 NO_TOOLS = echo "mypy and Sphinx need packages with no wheel for Python $(TAG)." \
   "Use an interpreter with a GIL for this." >&2; exit 1
 
-# The runtime dependencies as wheels, so that `make package` needs no network.
+# What `make package` installs besides atomos, as wheels, so that it needs no network.
 $(VENV)/.wheels: $(VENV)/.dev
 	@rm -rf $(VENV)/wheels
 	@$(PY) -m pip wheel -qq --no-input --disable-pip-version-check \
-	  --no-build-isolation --wheel-dir $(VENV)/wheels .
+	  --no-build-isolation --wheel-dir $(VENV)/wheels '.[testing]' pytest
 	@rm -f $(VENV)/wheels/atomos-*
 	@touch $@
 
@@ -144,30 +144,22 @@ types: $(VENV)/.dev ## Check the types
 	$(PY) -m mypy
 
 .PHONY: package
-package: $(VENV)/.wheels ## Build the package and import it in an empty environment
-	@rm -rf $(VENV)/dist $(VENV)/smoke
+package: $(VENV)/.wheels ## Build the package; try it, and its types, in an empty environment
+	@rm -rf $(VENV)/dist $(VENV)/empty
 	@echo "Building the sdist and the wheel in $(VENV)/dist"
 	@$(PY) -m build --no-isolation --outdir $(VENV)/dist . > $(VENV)/build.log 2>&1 \
 	  || { cat $(VENV)/build.log; exit 1; }
-	@$(PY) -m venv --without-pip $(VENV)/smoke
-	@$(PY) -m pip --python $(VENV)/smoke/bin/python install -qq --no-input \
-	  --disable-pip-version-check --no-index --find-links $(VENV)/wheels \
-	  $(VENV)/dist/atomos-*.whl
-	@cd $(VENV)/smoke && bin/python -I -W error -c "$$SMOKE"
+	@$(PY) -m venv --without-pip $(VENV)/empty
+	@$(INTO_EMPTY) "$$(echo $(VENV)/dist/atomos-*.whl)[testing]"
+	@cd $(VENV)/empty && bin/python -W error $(CURDIR)/tests/wheel.py
+	@$(INTO_EMPTY) pytest
+	@cp -R tests/typing $(VENV)/empty/types
+	@cd $(VENV)/empty && $(abspath $(PY)) -m mypy --config-file $(CURDIR)/pyproject.toml \
+	  --python-executable bin/python types
+	@cd $(VENV)/empty && $(abspath $(PY)) -m pyright --pythonpath bin/python --project types
 
-define SMOKE
-import importlib.metadata, pathlib, sys
-import atomos, atomos.atom, atomos.atomic
-here = pathlib.Path(atomos.__file__).parent
-files = importlib.metadata.files("atomos")
-tops = {file.parts[0] for file in files}
-assert here.is_relative_to(sys.prefix), here
-assert (here / "py.typed").is_file(), "py.typed is missing"
-assert importlib.metadata.version("atomos") == atomos.__version__
-assert {top for top in tops if not top.endswith(".dist-info")} == {"atomos"}, tops
-print("package: atomos %s imports from the wheel" % atomos.__version__)
-endef
-export SMOKE
+INTO_EMPTY = $(PY) -m pip --python $(VENV)/empty/bin/python install -qq --no-input \
+  --disable-pip-version-check --no-index --find-links $(VENV)/wheels
 
 .PHONY: FORCE
 FORCE:
