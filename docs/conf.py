@@ -21,6 +21,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "sphinxcontrib.svgbob",
 ]
 exclude_patterns = ["_build"]
 default_role = "code"
