@@ -100,19 +100,21 @@ soak-processes: $(VENV)/.test ## Transfers, kills and waits among processes; sho
 	@$(PY) -m tests.multiprocessing.soak $(ARGS)
 
 .PHONY: docs
-docs: $(VENV)/.docs ## Build the manual as HTML, in docs/_build
+docs: $(VENV)/.docs ## Build the manual as HTML, in docs/_build, and check its links
+	@rm -rf docs/_build
 	@$(PY) -m sphinx --fresh-env --fail-on-warning --keep-going --quiet \
 	  docs docs/_build $(ARGS)
+	@$(PY) docs/links.py docs/_build
 	@echo "docs: see docs/_build/index.html"
 
 .PHONY: check
 ifeq ($(FREE_THREADED),)
-check: lint types test package ## Run everything CI runs: lint, types, tests and examples, package
+check: lint types test docs package ## Run everything CI runs: lint, types, tests, manual, package
 	@echo "check: all passed on Python $(word 2,$(FOUND))"
 else
 check: test
 	@echo "check: tests and examples passed on Python $(word 2,$(FOUND))." \
-	  "Lint, types and the package are checked on an interpreter with a GIL only."
+	  "Lint, types, manual and package are checked on an interpreter with a GIL only."
 endif
 
 .PHONY: format

@@ -41,10 +41,11 @@ def broken(folder: Path) -> list[str]:
                 continue
             target = (path.parent / unquote(parts.path)).resolve()
             target = target if parts.path else path
+            anchor = unquote(parts.fragment)
             where = f"{path.relative_to(folder)}: {link}"
             if not target.is_file():
                 lines.append(f"{where} leads to no file")
-            elif target in pages and unquote(parts.fragment) not in pages[target].anchors:
+            elif target in pages and anchor not in pages[target].anchors:
                 lines.append(f"{where} leads to nothing on that page")
     return sorted(set(lines))
 
