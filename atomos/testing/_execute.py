@@ -118,7 +118,7 @@ def _give(scheduler: Scheduler, task: Task) -> None:
     """Let `task` go on; the first time in a thread that is hired for it."""
     worker = task.worker
     if worker is None:
-        worker = task.worker = hire()
+        worker = task.worker = hire(f"{task.number} {task.name}")
         worker.job = partial(_perform, task)
     worker.gate.release()
 

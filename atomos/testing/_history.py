@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
+from atomos.stm._arguments import shown
 from atomos.testing._recorders import Log, OperationRecorder, TransactionRecorder
 from atomos.testing._records import Operation, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["History"]
+__all__ = ["History", "refuse_no_history"]
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
@@ -59,7 +60,11 @@ class History:
         Args:
             unknown: Exceptions that leave open whether the call took effect, as a
                 timeout of a server does.
+
+        Raises:
+            TypeError: `unknown` is something else.
         """
+        _refuse_other_than_types(unknown)
         self._log = Log(unknown)
 
     def __repr__(self) -> str:
@@ -224,3 +229,21 @@ def _distinct(names: list[str | None]) -> list[str]:
         taken.add(numbered)
         result.append(numbered)
     return result
+
+
+def refuse_no_history(history: object, where: str) -> None:
+    """Raise `TypeError` if `history` is none."""
+    if not isinstance(history, History):
+        msg = (
+            f"{where} needs a History, not {type(history).__name__} {shown(history)}: "
+            "make one before the run, and record with its methods"
+        )
+        raise TypeError(msg)
+
+
+def _refuse_other_than_types(unknown: object) -> None:
+    kinds = unknown if isinstance(unknown, tuple) else (unknown,)
+    types = all(isinstance(k, type) and issubclass(k, BaseException) for k in kinds)
+    if kinds is not unknown or not types:
+        msg = f"unknown must be a tuple of exception types, not {shown(unknown)}"
+        raise TypeError(msg)

@@ -6,6 +6,9 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from atomos.stm._arguments import shown
+from atomos.stm._fitness import refuse_uncallable
+from atomos.testing._history import refuse_no_history
 from atomos.testing._records import outcome
 from atomos.testing._search import Search
 
@@ -48,6 +51,12 @@ class Model(Generic[S]):
     initial: S
     step: Callable[[S, str, tuple[Any, ...]], tuple[S, object]]
     key: Callable[[str, tuple[Any, ...]], Hashable] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be called."""
+        refuse_uncallable(self.step, "Model, as step,")
+        if self.key is not None:
+            refuse_uncallable(self.key, "Model, as key,")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -117,7 +126,8 @@ def check_linearizable(history: History, model: Model[S], /) -> Linearization:
         operation cannot be placed.
 
     Raises:
-        TypeError: A state of the model is not hashable.
+        TypeError: A state of the model is not hashable, or an argument is of another
+            type.
 
     Cost: the number of steps of the model is at worst exponential in the number of
     operations that overlap, pending ones above all, and linear in all others.
@@ -147,6 +157,13 @@ def check_linearizable(history: History, model: Model[S], /) -> Linearization:
         Where get could have been, it would have:
           returned 2, in state 2
     """
+    refuse_no_history(history, "check_linearizable")
+    if not isinstance(model, Model):
+        msg = (
+            f"check_linearizable needs a Model, not {type(model).__name__} "
+            f"{shown(model)}: make one with Model(initial, step)"
+        )
+        raise TypeError(msg)
     answers = [_check(part, model) for part in _parts(history, model)]
     wrong = [answer for answer in answers if not answer]
     if wrong:

@@ -15,7 +15,16 @@ from atomos.stm._cell import Cell
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-__all__ = ["Append", "Operation", "Read", "Transaction", "label", "outcome", "shown"]
+__all__ = [
+    "Append",
+    "Operation",
+    "Read",
+    "Transaction",
+    "label",
+    "outcome",
+    "printable",
+    "shown",
+]
 
 #: A list that is longer than this is shown by its end.
 SHOWN = 8
@@ -61,10 +70,9 @@ class Operation:
     def __str__(self) -> str:
         """Show it as a call with its outcome: ``put('x', 1) -> None in main``."""
         args = ", ".join(map(repr, self.args))
-        if self.returned is None:
-            return f"{self.name}({args}) -> ? in {self.thread}"
-        ended = outcome(self.result, self.error)
-        return f"{self.name}({args}) -> {ended} in {self.thread}"
+        pending = self.returned is None
+        ended = "?" if pending else outcome(self.result, self.error)
+        return printable(f"{self.name}({args}) -> {ended} in {self.thread}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +97,7 @@ class Transaction:
 
     def __str__(self) -> str:
         """Show its name."""
-        return self.name
+        return printable(self.name)
 
 
 def outcome(result: object, error: BaseException | None) -> str:
@@ -101,7 +109,12 @@ def label(key: Hashable) -> str:
     """Return what messages call a key: a string as it is, a ref by its name."""
     if isinstance(key, Cell):
         return key._label()
-    return key if isinstance(key, str) else repr(key)
+    return printable(key) if isinstance(key, str) else repr(key)
+
+
+def printable(name: str) -> str:
+    """Return `name` on one line: what cannot be printed is escaped, as by `repr`."""
+    return name if name.isprintable() else repr(name)[1:-1]
 
 
 def shown(value: Sequence[Hashable]) -> str:

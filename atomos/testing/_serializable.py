@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from atomos.testing._anomaly import Anomaly, anomaly_of
 from atomos.testing._dependencies import cycle_of
+from atomos.testing._history import refuse_no_history
 from atomos.testing._versions import Versions
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def check_serializable(history: History, /, *, real_time: bool = True) -> Isolat
 
     Raises:
         HistoryError: Two transactions appended the same to a list.
+        TypeError: `history` is something else.
 
     Cost: about 20 µs for each step of a transaction, and comparing the lists read.
 
@@ -94,6 +96,7 @@ def check_serializable(history: History, /, *, real_time: bool = True) -> Isolat
           T1 read x = [], before T2 appended 2
           T2 read y = [], before T1 appended 1
     """
+    refuse_no_history(history, "check_serializable")
     level = "strictly serializable" if real_time else "serializable"
     return _check(history, level, snapshot=False, real_time=real_time)
 
@@ -123,6 +126,7 @@ def check_snapshot_isolation(
 
     Raises:
         HistoryError: Two transactions appended the same to a list.
+        TypeError: `history` is something else.
 
     Cost: as `check_serializable`.
 
@@ -139,6 +143,7 @@ def check_snapshot_isolation(
         >>> check_snapshot_isolation(history)
         snapshot isolation: 2 transactions
     """
+    refuse_no_history(history, "check_snapshot_isolation")
     return _check(history, "snapshot isolation", snapshot=True, real_time=real_time)
 
 

@@ -10,6 +10,8 @@ import re
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from atomos.testing._records import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -112,7 +114,7 @@ class Names:
                 kind = type(cell).__name__
                 count = self._counts[kind] = self._counts.get(kind, 0) + 1
                 name = f"{kind}#{count}"
-            self._known[cell] = name
+            name = self._known[cell] = printable(name)
         return name
 
     def all(self, cells: Iterable[Cell[Any]]) -> str:

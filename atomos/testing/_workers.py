@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Worker", "hire"]
 
+#: What a thread is called that has no job.
+NAME = "atomos-testing"
 #: Those that wait for a job.
 _idle: list[Worker] = []
 
@@ -37,9 +39,7 @@ class Worker:
     def __init__(self) -> None:
         self.gate = allocate_lock()
         self.gate.acquire()
-        self.thread = threading.Thread(
-            target=self._work, name="atomos-testing", daemon=True
-        )
+        self.thread = threading.Thread(target=self._work, name=NAME, daemon=True)
         self.thread.start()
 
     def _work(self) -> None:
@@ -50,15 +50,18 @@ class Worker:
 
     def give_back(self) -> None:
         """Let it be hired again; the job is about to end."""
+        self.thread.name = NAME
         _idle.append(self)
 
 
-def hire() -> Worker:
-    """Return a thread that waits for a job."""
+def hire(name: str) -> Worker:
+    """Return a thread that waits for a job, and is called `name` until it is done."""
     try:
-        return _idle.pop()
+        worker = _idle.pop()
     except IndexError:
-        return Worker()
+        worker = Worker()
+    worker.thread.name = name
+    return worker
 
 
 if hasattr(os, "register_at_fork"):

@@ -107,7 +107,7 @@ def test_results_come_in_the_order_of_the_bodies():
     order = [lambda n=n: body(n) for n in range(4)]
     run = run_interleaved(Schedule((0, 2)), *order)
     assert run.results == (0, 1, 2, 3)
-    assert all(name.startswith("atomos-testing") for name in names)
+    assert sorted(names) == [f"{n} lambda" for n in range(4)]
 
 
 def test_each_body_has_a_thread_of_its_own_and_only_one_runs():

@@ -9,9 +9,17 @@ import sys
 import pytest
 from helpers import PATIENCE, elsewhere, run_threads
 
-from atomos import Atom, Ref, atomically, dosync, outside
+from atomos import Atom, AtomicInteger, Ref, atomically, dosync, outside
 from atomos.errors import HistoryError, InTransactionError
-from atomos.testing import History
+from atomos.testing import (
+    History,
+    Model,
+    Schedule,
+    check_linearizable,
+    check_serializable,
+    check_snapshot_isolation,
+    run_interleaved,
+)
 
 
 class Timeout(Exception):
@@ -52,6 +60,57 @@ def test_what_is_raised_arrives_and_is_the_outcome():
     (found,) = history.operations
     assert found.error is error
     assert str(found) == "fail() -> raised ValueError('no') in MainThread"
+
+
+def test_who_called_is_told_by_the_names_of_the_table():
+    history, hits = History(), AtomicInteger(0)
+
+    def count():
+        history.call("add", hits.add_and_get, 1)
+
+    run = run_interleaved(Schedule((1, 0)), count, count)
+    assert [found.thread for found in history.operations] == ["0 count", "1 count"]
+    assert {step.thread for step in run.steps} == {"0 count", "1 count"}
+
+
+def test_a_name_with_a_line_break_stays_on_its_line():
+    history = History()
+    history.call("a\nb", len, "")
+    assert str(history.operations[0]) == "a\\nb('') -> 0 in MainThread"
+    with history.transaction("c\nd"):
+        pass
+    assert str(history.transactions[0]) == "c\\nd"
+    run = run_interleaved(Schedule(), Atom(0, name="e\nf").deref)
+    assert run.steps[0].ref == "e\\nf"
+
+
+@pytest.mark.parametrize("wrong", [Timeout, ["x"], (Timeout, 3), None])
+def test_what_leaves_open_is_a_tuple_of_exceptions(wrong):
+    with pytest.raises(TypeError, match="unknown must be a tuple of exception types"):
+        History(unknown=wrong)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda wrong: check_linearizable(wrong, Model(0, max)),
+        check_serializable,
+        check_snapshot_isolation,
+    ],
+)
+@pytest.mark.parametrize("wrong", [None, [1, 2], History])
+def test_a_checker_refuses_what_is_no_history(check, wrong):
+    with pytest.raises(TypeError, match=r"check_\w+ needs a History, not"):
+        check(wrong)
+
+
+def test_a_checker_refuses_what_is_no_model():
+    with pytest.raises(TypeError, match="needs a Model, not function"):
+        check_linearizable(History(), lambda: 0)
+    with pytest.raises(TypeError, match="Model, as step, needs a function"):
+        Model(0, 3)
+    with pytest.raises(TypeError, match="Model, as key, needs a function"):
+        Model(0, max, key="x")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, Timeout])
