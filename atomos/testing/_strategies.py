@@ -30,8 +30,9 @@ def schedules(*, switches: int = 6, gap: int = 30) -> SearchStrategy[Schedule]:
 
     Args:
         switches: How many there are at most.
-        gap: The greatest gap between two of them. A gap beyond the end of a run makes
-            no switch, so this is best about as long as a run has steps.
+        gap: The greatest gap between two of them, or before one that is left out. A
+            gap beyond the end of a run makes no switch, so this is best about as long
+            as a run has steps.
 
     Raises:
         ValueError: One of them is no whole number from 0 on.
@@ -57,8 +58,26 @@ def schedules(*, switches: int = 6, gap: int = 30) -> SearchStrategy[Schedule]:
         if not is_count(value, 0):
             msg = f"{name} must be a whole number from 0 on, not {shown(value)}"
             raise ValueError(msg)
-    pair = st.tuples(st.integers(0, gap), st.integers(0, OTHERS - 1))
-    return st.lists(pair, max_size=switches).map(lambda pairs: Schedule(*pairs))
+    kept = st.sampled_from([False, True, True, True])
+    drawn = st.tuples(st.integers(0, gap), st.integers(0, OTHERS - 1), kept)
+    return st.lists(drawn, max_size=switches).map(_without_those_left_out)
+
+
+def _without_those_left_out(drawn: list[tuple[int, int, bool]]) -> Schedule:
+    """Return the schedule of those that are kept.
+
+    To leave one out makes the next gap longer, so the others stay where they were. To
+    take one out of the list would move all that come after it, and what failed might
+    fail no more; so shrinking would stop with too many.
+    """
+    switches, before = [], 0
+    for gap, which, kept in drawn:
+        if kept:
+            switches.append((before + gap, which))
+            before = 0
+        else:
+            before += gap + 1
+    return Schedule(*switches)
 
 
 def priorities(*, depth: int = 3, length: int = 100) -> SearchStrategy[Priorities]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from random import Random
 
 import pytest
 from hypothesis import find, given, settings
@@ -24,6 +25,20 @@ QUICK = settings(max_examples=200, database=None, deadline=None, derandomize=Tru
 
 def test_a_lost_update_shrinks_to_one_switch():
     assert find(schedules(), loses, settings=QUICK) == Schedule((2, 0))
+
+
+def test_what_needs_two_switches_shrinks_to_two():
+    """From whatever was found first. Two of these ended with four, by gaps alone."""
+
+    def loses_two(schedule):
+        tally = Atom(0)
+        run_interleaved(schedule, *bodies(*[(add_badly, tally)] * 3))
+        return tally.deref() == 1
+
+    enough = settings(QUICK, max_examples=2000)
+    for seed in (0, 1, 4, 49):
+        found = find(schedules(), loses_two, random=Random(seed), settings=enough)
+        assert len(found.switches) == 2, (seed, found)
 
 
 def test_one_of_three_threads_shrinks_too():
