@@ -110,9 +110,12 @@ class SharedARef(ARef[T], Shared[T]):
             fn: Called as ``fn(key, ref, old, new)``.
 
         Raises:
-            TypeError: `fn` is not callable.
+            TypeError: `fn` is not callable, or `key` not hashable.
+            SpaceClosedError: The space was closed.
 
         Cost: O(watches of the space), and a thread while there are any.
+
+        Source: clojure.core/add-watch
 
         Example:
             >>> from atomos.multiprocessing import Atom

@@ -34,6 +34,8 @@ class Space:
     What is asked for by a name is the same location in all processes that have the
     space open. It may be used in a ``with`` statement, which closes it.
 
+    Cost: to open one, some files: see `open`.
+
     Source: the named spaces of this library are its own; what is asked for with a
         default is so in Python's ``shelve`` and in Redis
 

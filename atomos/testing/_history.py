@@ -33,6 +33,9 @@ class History:
     Attributes:
         _log: Each begin and each end, in order.
 
+    Cost: to make one, O(1); it grows by two entries for each operation or transaction,
+    and by one for each step.
+
     Source: Herlihy and Wing, "Linearizability: a correctness condition for
         concurrent objects", 1990, for histories of invocations and responses.
 

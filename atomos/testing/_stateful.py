@@ -81,6 +81,9 @@ class TransactionalStateMachine(RuleBasedStateMachine):
         state: What the calls work on.
         model: What they are repeated on.
 
+    Raises:
+        TypeError: When a subclass is made: `at_once` is no number from 1 on.
+
     Cost: one thread for each call that runs at once.
 
     Example:
