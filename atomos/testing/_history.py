@@ -176,6 +176,13 @@ class History:
         """The operations, in the order in which they began.
 
         Cost: O(length of the history).
+
+        Example:
+            >>> from atomos.testing import History
+            >>> history = History()
+            >>> _ = history.call("largest", max, 3, 4)
+            >>> [(one.name, one.args, one.result) for one in history.operations]
+            [('largest', (3, 4), 4)]
         """
         return tuple(
             Operation(
@@ -196,6 +203,14 @@ class History:
         """The transactions, in the order in which they began.
 
         Cost: O(length of the history).
+
+        Example:
+            >>> from atomos.testing import History
+            >>> history = History()
+            >>> with history.transaction("first") as t:
+            ...     _ = t.append("log", 1)
+            >>> [(one.name, one.committed) for one in history.transactions]
+            [('first', True)]
         """
         found = [
             (recorder, invoked, returned)
