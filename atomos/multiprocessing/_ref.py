@@ -21,6 +21,9 @@ class Ref(ref.Ref[T], SharedARef[T]):
     As `atomos.Ref` between threads. It can be passed to another process, where it is
     the same ref.
 
+    What reads or writes it raises `SpaceError` where the space is closed or full, or
+    cannot be used.
+
     Raises:
         TypeError: `validator` is not callable, or `name` is no str.
         ValidationError: `validator` refuses `value`.

@@ -22,6 +22,9 @@ class Atom(atom.Atom[T], SharedARef[T]):
     As `atomos.Atom` between threads. It can be passed to another process, where it is
     the same atom.
 
+    What reads or writes it raises `SpaceError` where the space is closed or full, or
+    cannot be used.
+
     Raises:
         TypeError: `validator` is not callable, `name` is no str, or `value` was left
             out or given twice, as `state` too.

@@ -37,6 +37,9 @@ T = TypeVar("T")
 class AtomicReference(atomic.AtomicReference[T], Shared[T]):
     """A value that any process may read and replace.
 
+    What reads or writes it raises `SpaceError` where the space is closed or full, or
+    cannot be used; a value that cannot be pickled is an `EncodingError`.
+
     Raises:
         EncodingError: `value` cannot be pickled.
         SpaceError: The anonymous space cannot be made.
@@ -65,6 +68,8 @@ class AtomicReference(atomic.AtomicReference[T], Shared[T]):
 class AtomicBoolean(atomic.AtomicBoolean, Shared[bool]):
     """A flag that processes share.
 
+    Calls raise what those of `AtomicReference` raise.
+
     Raises:
         TypeError: `value` is not a bool.
         SpaceError: The anonymous space cannot be made.
@@ -90,6 +95,8 @@ class AtomicBoolean(atomic.AtomicBoolean, Shared[bool]):
 
 class AtomicNumber(atomic.AtomicNumber[N], Typed[N]):
     """A number that processes share. Base of the others.
+
+    Calls raise what those of `AtomicReference` raise.
 
     Raises:
         TypeError: There is no such type, it does not take `value`, or that is no

@@ -91,7 +91,6 @@ class Ref(ARef[T]):
         Raises:
             HistoryLostError: `max_history` has dropped the version that a read_only
                 transaction or a plain block needs.
-            CommuteError: Called by a function given to `commute`.
 
         Cost: O(1) outside a transaction and for the second read in one; the
         first read in one is O(1), or O(log history) for an old version. Never
