@@ -2,6 +2,7 @@
 
 What it raises is told where it raises anything, so only the names there are looked at.
 That the examples run is for `test_docs.py` to see, which has to know of each module.
+The bytes that an object takes are measured.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import enum
 import importlib
 import inspect
 import re
-from collections.abc import Iterator
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -175,8 +178,81 @@ def test_all_that_is_told_to_be_raised_exists():
 
 @pytest.mark.parametrize(("name", "module"), CLASSES)
 def test_each_class_of_java_is_named_as_the_source(name, module):
-    doc = getattr(importlib.import_module(module), name).__doc__
-    assert f"\n    Source: java.util.concurrent.atomic.{name}" in doc
+    doc = inspect.cleandoc(getattr(importlib.import_module(module), name).__doc__)
+    source = f"java.util.concurrent.atomic.{name}"
+    assert re.search(rf"^Source: {re.escape(source)}\b", doc, re.MULTILINE)
+
+
+MAKES = [
+    lambda n: atomos.ARef(n),
+    lambda n: atomos.Atom(n),
+    lambda n: atomos.Ref(n),
+    lambda n: atomos.AtomicReference(n),
+    lambda n: atomos.AtomicBoolean(n % 2 == 0),
+    lambda n: atomos.AtomicNumber(n),
+    lambda n: atomos.AtomicInteger(n),
+    lambda n: atomos.AtomicLong(n),
+    lambda n: atomos.AtomicFloat(CONSTANT),
+    lambda n: atomos.AtomicStampedReference(None, n),
+    lambda n: atomos.AtomicMarkableReference(None, False),
+    lambda n: atomos.LongAdder(),
+    lambda n: atomos.LongAccumulator(max, n),
+    lambda n: atomos.TransactionLocal(int),
+]
+CONSTANT = 0.5
+#: Bytes by which a measurement may be wrong.
+NOISE = 7
+
+
+def size_of(make: Callable[[int], object]) -> int:
+    """Return how many bytes one takes, beside its value; the least of some rounds."""
+    return min(_size_of(make) for _ in range(3))
+
+
+def _size_of(make: Callable[[int], object]) -> int:
+    count = 1000
+    values = list(range(1000, 1000 + count))
+    kept: list[object] = [None] * count
+    make(1)
+    # Tuples and dicts that were let go are kept by the interpreter, to be used again.
+    used = [((n, n), {}) for n in range(3 * count)]
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for place, value in enumerate(values):
+            kept[place] = make(value)
+        return round((tracemalloc.get_traced_memory()[0] - before) / count)
+    finally:
+        tracemalloc.stop()
+        del used
+
+
+def agrees(found: int, told: int) -> bool:
+    """Whether a figure of CPython 3.11 is right; later ones take a little more."""
+    more = 0 if sys.version_info[:2] == (3, 11) else 16
+    return told - NOISE <= found <= told + NOISE + more
+
+
+@pytest.mark.parametrize("make", MAKES, ids=lambda make: type(make(1)).__name__)
+def test_the_bytes_that_one_takes_are_those_of_the_docstring(make):
+    doc = inspect.cleandoc(type(make(1)).__doc__)
+    told = re.search(r"^Cost: to make one, O\(1\) and (\d+) bytes", doc, re.MULTILINE)
+    assert agrees(size_of(make), int(told[1]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        (atomos.ARef, {"validator": callable}),
+        (atomos.Atom, {"meta": 1}),
+        (atomos.Ref, {"name": "n"}),
+        (atomos.Ref, {"max_history": 3}),
+    ],
+)
+def test_the_bytes_of_what_few_have_are_those_of_the_docstring(kind, more):
+    told = re.search(r"(\d+) more\s+with", kind.__doc__)
+    found = size_of(lambda n: kind(print, **more)) - size_of(lambda n: kind(print))
+    assert agrees(found, int(told[1]))
 
 
 def with_examples() -> Iterator[str]:
