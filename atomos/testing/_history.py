@@ -33,6 +33,9 @@ class History:
     Attributes:
         _log: Each begin and each end, in order.
 
+    Raises:
+        TypeError: `unknown` is no tuple of classes of exceptions.
+
     Cost: to make one, O(1); it grows by two entries for each operation or transaction,
     and by one for each step.
 
@@ -63,9 +66,6 @@ class History:
         Args:
             unknown: Exceptions that leave open whether the call took effect, as a
                 timeout of a server does.
-
-        Raises:
-            TypeError: `unknown` is something else.
         """
         _refuse_other_than_types(unknown)
         self._log = Log(unknown)

@@ -40,6 +40,9 @@ class Model(Generic[S]):
             about, if the parts are independent and each begins with `initial`.
             Each part is judged alone, which is much faster.
 
+    Raises:
+        TypeError: `step` or `key` is not callable.
+
     Cost: to make one, O(1).
 
     Example:
