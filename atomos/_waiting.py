@@ -43,8 +43,11 @@ def await_agents(*agents: Serial[Any], timeout: float | None = None) -> None:
         AgentTimeout: The timeout passed first.
         WouldDeadlockError: Called inside an action or a transaction, whose own
             actions would be waited for, or in the error_handler of one of them.
+        ValueError: `timeout` is no number of seconds.
 
     Cost: O(agents), and a sleep.
+
+    Source: clojure.core/await and clojure.core/await-for
 
     Example:
         >>> from atomos.agent import Agent, await_agents

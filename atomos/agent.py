@@ -49,6 +49,17 @@ class Agent(Serial[T]):
     A transaction reads it together with Refs and Atoms. Watches, validator and
     metadata are those of a Ref; watches are called in the thread of the action.
 
+    Raises:
+        TypeError: `validator` or `error_handler` is not callable, `name` is no str, or
+            `executor` has no `submit`.
+        ValueError: `error_mode` is neither of the two.
+        ValidationError: `validator` refuses `state`.
+
+    Cost: to make one, O(1) and about 1,000 bytes without the state (CPython 3.11), most
+    of them for its queue; a thread is used only while there are actions.
+
+    Source: the agent of Clojure
+
     Example:
         >>> from atomos.agent import Agent
         >>> counter = Agent(0)
@@ -86,14 +97,6 @@ class Agent(Serial[T]):
                 one, errors go to the logger `atomos`.
             executor: A pool of threads for `send` and `send_off` of this agent.
                 It stays yours to shut down.
-
-        Raises:
-            TypeError: `validator` or `error_handler` is not callable, or
-                `executor` has no `submit`.
-            ValueError: `error_mode` is neither of the two.
-            ValidationError: `validator` refuses `state`.
-
-        Cost: O(1); a thread is used only while there are actions.
         """
         if error_mode not in ("fail", "continue"):
             msg = f"error_mode must be 'fail' or 'continue', not {shown(error_mode)}"
@@ -112,6 +115,8 @@ class Agent(Serial[T]):
         """Return the state: as of the transaction inside one, else the latest.
 
         Cost: O(1), no lock.
+
+        Source: clojure.core/deref
 
         Example:
             >>> from atomos.agent import Agent
@@ -148,6 +153,8 @@ class Agent(Serial[T]):
 
         Cost: O(1), no waiting; a hand-over to another thread if the agent is idle.
 
+        Source: clojure.core/send
+
         Example:
             >>> from atomos.agent import Agent
             >>> Agent(7).send(max, 9).wait()
@@ -169,6 +176,8 @@ class Agent(Serial[T]):
             AgentShutdownError: There is no pool any more that would run it.
 
         Cost: as `send`.
+
+        Source: clojure.core/send-off
 
         Example:
             >>> from atomos.agent import Agent
@@ -206,8 +215,11 @@ class Agent(Serial[T]):
             AgentShutdownError: There is no pool any more that would run them.
             AgentTimeout: The timeout passed first.
             WouldDeadlockError: Called where `await_agents` raises it.
+            ValueError: `timeout` is no number of seconds.
 
         Cost: O(1), and a sleep.
+
+        Source: clojure.core/await and clojure.core/await-for
 
         Example:
             >>> from atomos.agent import Agent
@@ -220,6 +232,8 @@ class Agent(Serial[T]):
         """What the action raised that made the agent fail; None if it has not.
 
         Cost: O(1).
+
+        Source: clojure.core/agent-error
 
         Example:
             >>> from atomos.agent import Agent
@@ -243,6 +257,8 @@ class Agent(Serial[T]):
 
         Cost: one commit; O(queue) to drop it.
 
+        Source: clojure.core/restart-agent
+
         Example:
             >>> import logging
             >>> from atomos.agent import Agent
@@ -263,6 +279,8 @@ def current_agent() -> Agent[Any] | None:
     """Return the agent whose action the caller is inside of, None outside.
 
     Cost: O(1).
+
+    Source: clojure.core/*agent*
 
     Example:
         >>> from atomos.agent import Agent, current_agent
@@ -291,9 +309,21 @@ def shutdown_agents(wait: bool = True) -> None:
 
     Cost: none, or the time that the actions take.
 
+    Source: clojure.core/shutdown-agents
+
     Example:
-        >>> from atomos.agent import shutdown_agents
-        >>> shutdown_agents()  # doctest: +SKIP
+        >>> import subprocess, sys
+        >>> program = '''
+        ... from atomos.agent import Agent, shutdown_agents
+        ... counter = Agent(0)
+        ... counter.send(lambda n: n + 1)
+        ... shutdown_agents()
+        ... print(counter.deref())
+        ... '''
+        >>> command = [sys.executable, "-c", program]
+        >>> print(subprocess.run(command, capture_output=True, text=True).stdout)
+        1
+        <BLANKLINE>
     """
     if wait:
         refuse_inside("shutdown_agents")

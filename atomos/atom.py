@@ -31,6 +31,16 @@ class Atom(ARef[T]):
     Outside a transaction each call is a transaction of its own. Inside one it
     joins: the change takes effect with the transaction, or not at all.
 
+    Raises:
+        TypeError: `validator` is not callable, `name` is no str, or `value` was left
+            out or given twice, as `state` too.
+        ValidationError: `validator` refuses `value`.
+
+    Cost: to make one, O(1) and 144 bytes without the value (CPython 3.11); 136 more
+    with a name, a validator or metadata.
+
+    Source: the atom of Clojure
+
     Example:
         >>> from atomos import Atom
         >>> tally = Atom({})
@@ -73,12 +83,6 @@ class Atom(ARef[T]):
                 answer or an exception refuses it.
             meta: Metadata, any object.
             state: The name of `value` in atomos 0.3.
-
-        Raises:
-            TypeError: `validator` is not callable.
-            ValidationError: `validator` refuses `value`.
-
-        Cost: O(1); at most 256 bytes without the value.
         """
         if value is NOT_GIVEN or state is not NOT_GIVEN:
             value = one_of(type(self).__name__, "value", value, "state", state)
@@ -88,6 +92,8 @@ class Atom(ARef[T]):
         """Return the value: in a transaction its own, else the latest.
 
         Cost: O(1), no lock.
+
+        Source: clojure.core/deref
 
         Example:
             >>> from atomos import Atom
@@ -122,8 +128,11 @@ class Atom(ARef[T]):
             TypeError: `fn` is not callable.
             ValidationError: The validator refuses the new value.
             WouldDeadlockError: This thread itself holds the atom elsewhere.
+            ReadOnlyError: A read_only transaction is running.
 
         Cost: one call of `fn` and one commit, more if another thread is faster.
+
+        Source: clojure.core/swap!
 
         Example:
             >>> from atomos import Atom
@@ -196,8 +205,12 @@ class Atom(ARef[T]):
         Raises:
             TypeError: `fn` is not callable.
             ValidationError: The validator refuses the new value.
+            WouldDeadlockError: As `swap`.
+            ReadOnlyError: As `swap`.
 
         Cost: as `swap`.
+
+        Source: clojure.core/swap-vals!
 
         Example:
             >>> from atomos import Atom
@@ -212,8 +225,12 @@ class Atom(ARef[T]):
 
         Raises:
             ValidationError: The validator refuses `newval`.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
 
         Cost: one commit.
+
+        Source: clojure.core/reset!, which returns the value after
 
         Example:
             >>> from atomos import Atom
@@ -230,8 +247,12 @@ class Atom(ARef[T]):
 
         Raises:
             ValidationError: The validator refuses `newval`.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
 
         Cost: one commit.
+
+        Source: clojure.core/reset-vals!
 
         Example:
             >>> from atomos import Atom
@@ -267,8 +288,13 @@ class Atom(ARef[T]):
 
         Raises:
             ValidationError: The validator refuses `new`.
+            TypeError: An argument was left out, or given by both of its names.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
 
         Cost: one comparison, outside of every lock, and one commit.
+
+        Source: clojure.core/compare-and-set!, which compares by identity
 
         Example:
             >>> from atomos import Atom

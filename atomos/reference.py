@@ -31,6 +31,13 @@ class ARef(WaitedFor[T]):
     Subclasses that only want watches call ``super().__init__()`` and
     `notify_watches`, as with atomos 0.3.
 
+    Raises:
+        TypeError: `validator` is not callable, or `name` is no str.
+        ValidationError: `validator` refuses `value`.
+
+    Cost: to make one, O(1) and 144 bytes without the value (CPython 3.11); 136 more
+    with a name, a validator or metadata.
+
     Example:
         >>> from atomos import Atom
         >>> temperature = Atom(20, name="temperature")
@@ -59,10 +66,6 @@ class ARef(WaitedFor[T]):
             name: What `repr` and errors call it.
             validator: See `set_validator`.
             meta: See `meta`.
-
-        Raises:
-            TypeError: `validator` is not callable, or `name` no str.
-            ValidationError: `validator` refuses `value`.
         """
         if name is not None and not isinstance(name, str):
             msg = f"name must be a str or None, not {shown(name)}"
@@ -131,9 +134,11 @@ class ARef(WaitedFor[T]):
             fn: The function.
 
         Raises:
-            TypeError: `fn` is not callable.
+            TypeError: `fn` is not callable, or `key` not hashable.
 
         Cost: O(watches).
+
+        Source: clojure.core/add-watch
 
         Example:
             >>> from atomos import Ref
@@ -152,7 +157,12 @@ class ARef(WaitedFor[T]):
     def remove_watch(self, key: Hashable) -> None:
         """Remove the watch with `key`; nothing happens if there is none.
 
+        Raises:
+            TypeError: `key` is not hashable, and there are watches.
+
         Cost: O(watches).
+
+        Source: clojure.core/remove-watch
 
         Example:
             >>> from atomos import Ref
@@ -216,6 +226,8 @@ class ARef(WaitedFor[T]):
 
         Cost: one call of `fn`.
 
+        Source: clojure.core/set-validator!
+
         Example:
             >>> from atomos import Atom
             >>> age = Atom(3)
@@ -235,6 +247,8 @@ class ARef(WaitedFor[T]):
 
         Cost: O(1).
 
+        Source: clojure.core/get-validator
+
         Example:
             >>> from atomos import Ref
             >>> print(Ref(1).get_validator())
@@ -249,6 +263,8 @@ class ARef(WaitedFor[T]):
         """Return the metadata: any object, None at first, not transactional.
 
         Cost: O(1).
+
+        Source: clojure.core/meta
 
         Example:
             >>> from atomos import Ref
@@ -265,6 +281,8 @@ class ARef(WaitedFor[T]):
             TypeError: `fn` is not callable.
 
         Cost: one call of `fn`, more if another thread changes it meanwhile.
+
+        Source: clojure.core/alter-meta!
 
         Example:
             >>> from atomos import Ref
@@ -285,6 +303,8 @@ class ARef(WaitedFor[T]):
         """Set the metadata to `meta` and return it.
 
         Cost: O(1).
+
+        Source: clojure.core/reset-meta!
 
         Example:
             >>> from atomos import Ref

@@ -53,6 +53,7 @@ PLACES = {
     "test_debug": WRAPPED,
     "test_demo.py": MACHINE,
     "test_docs.py": DOCTEST,
+    "test_docstrings.py": MACHINE,
     "test_examples.py": MACHINE,
     "test_handlers.py": THREADS,
     "test_history.py": HISTORY,

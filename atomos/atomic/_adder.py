@@ -46,6 +46,8 @@ class LongAdder(WaitedFor[int]):
     faster: unlike Java's, it is one cell. Inside one it commutes: it is added
     to the newest sum when the transaction commits.
 
+    Cost: to make one, O(1) and 144 bytes without the sum (CPython 3.11).
+
     Source: java.util.concurrent.atomic.LongAdder, whose sum overflows at 64
     bits; this one does not
 
@@ -63,10 +65,7 @@ class LongAdder(WaitedFor[int]):
     __slots__ = ()
 
     def __init__(self) -> None:
-        """Start with 0.
-
-        Cost: O(1); at most 256 bytes.
-        """
+        """Start with 0."""
         super().__init__(0)
 
     def __repr__(self) -> str:
@@ -84,6 +83,8 @@ class LongAdder(WaitedFor[int]):
 
         Raises:
             TypeError: `x` is not an int.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
 
         Cost: one commit; inside a transaction O(1) now, an addition or more at
         the commit.
@@ -108,6 +109,10 @@ class LongAdder(WaitedFor[int]):
     def increment(self) -> None:
         """Add 1.
 
+        Raises:
+            ReadOnlyError: As `add`.
+            WouldDeadlockError: As `add`.
+
         Cost: as `add`.
 
         Source: java.util.concurrent.atomic.LongAdder.increment
@@ -120,6 +125,10 @@ class LongAdder(WaitedFor[int]):
 
     def decrement(self) -> None:
         """Subtract 1.
+
+        Raises:
+            ReadOnlyError: As `add`.
+            WouldDeadlockError: As `add`.
 
         Cost: as `add`.
 
@@ -152,6 +161,10 @@ class LongAdder(WaitedFor[int]):
     def reset(self) -> None:
         """Set the sum to 0.
 
+        Raises:
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
+
         Cost: one commit.
 
         Source: java.util.concurrent.atomic.LongAdder.reset
@@ -164,6 +177,10 @@ class LongAdder(WaitedFor[int]):
 
     def sum_then_reset(self) -> int:
         """Set the sum to 0, and return what it was. No addition is lost.
+
+        Raises:
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
 
         Cost: one commit.
 
@@ -184,6 +201,11 @@ class LongAccumulator(WaitedFor[T], Generic[T]):
 
     As `LongAdder`, with a function of your own. Since Python has no least int,
     values may be of any type, such as ``-math.inf``.
+
+    Raises:
+        TypeError: `fn` is not callable.
+
+    Cost: to make one, O(1) and 160 bytes without the value (CPython 3.11).
 
     Source: java.util.concurrent.atomic.LongAccumulator
 
@@ -210,11 +232,6 @@ class LongAccumulator(WaitedFor[T], Generic[T]):
                 once. May use nothing but its arguments; the order in which
                 values come should make no difference to it.
             identity: What `reset` goes back to: ``fn(identity, x)`` is ``x``.
-
-        Raises:
-            TypeError: `fn` is not callable.
-
-        Cost: O(1).
         """
         refuse_uncallable(fn, "LongAccumulator")
         super().__init__(identity)
@@ -235,7 +252,11 @@ class LongAccumulator(WaitedFor[T], Generic[T]):
         """Set the value to ``fn(value, x)``.
 
         Raises:
-            CommuteError: At the commit: `fn` touched a ref, an atom or an atomic.
+            BaseException: What `fn` raises; nothing is changed.
+            CommuteError: At the commit of a transaction: `fn` touched a ref, an atom or
+                an atomic.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
 
         Cost: one call of `fn` and one commit, more if another thread is faster;
         inside a transaction O(1) now, one call of `fn` or more at the commit.
@@ -268,6 +289,10 @@ class LongAccumulator(WaitedFor[T], Generic[T]):
     def reset(self) -> None:
         """Set the value to the identity.
 
+        Raises:
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
+
         Cost: one commit.
 
         Source: java.util.concurrent.atomic.LongAccumulator.reset
@@ -280,6 +305,10 @@ class LongAccumulator(WaitedFor[T], Generic[T]):
 
     def get_then_reset(self) -> T:
         """Set the value to the identity, and return what it was.
+
+        Raises:
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
 
         Cost: one commit.
 

@@ -25,6 +25,14 @@ class AtomicReferenceArray(Generic[T]):
     the same cost, with the same errors, and `IndexError` if there is no such
     element.
 
+    Raises:
+        ValueError: The length is negative.
+        TypeError: `length_or_values` is neither a length nor values, or a value is of a
+            type that the class does not hold.
+
+    Cost: to make one, O(length) and 152 bytes for each element without its value
+    (CPython 3.11).
+
     Source: java.util.concurrent.atomic.AtomicReferenceArray
 
     Example:
@@ -57,13 +65,6 @@ class AtomicReferenceArray(Generic[T]):
 
         Args:
             length_or_values: A number of elements, or their values.
-
-        Raises:
-            ValueError: The length is negative.
-            TypeError: It is neither, or a value is of a type that this class
-                does not hold.
-
-        Cost: O(length); at most 264 bytes for each element.
         """
         if isinstance(length_or_values, int):
             if length_or_values < 0:
@@ -109,6 +110,9 @@ class AtomicReferenceArray(Generic[T]):
     def get(self, index: int) -> T:
         """Return the element.
 
+        Raises:
+            IndexError: There is no such element.
+
         Cost: O(1), no lock.
 
         Source: java.util.concurrent.atomic.AtomicReferenceArray.get
@@ -130,6 +134,13 @@ class AtomicReferenceArray(Generic[T]):
 
         As `AtomicReference.wait_for`.
 
+        Raises:
+            IndexError: There is no such element.
+            TypeError: As `AtomicReference.wait_for`.
+            ValueError: As `AtomicReference.wait_for`.
+            TransactionTimeout: As `AtomicReference.wait_for`.
+            RetryError: As `AtomicReference.wait_for`.
+
         Cost: one read_only transaction for each look.
 
         Source: none in Java; as `AtomicReference.wait_for`
@@ -144,6 +155,12 @@ class AtomicReferenceArray(Generic[T]):
     def set(self, index: int, value: T) -> T:
         """Set the element, and return `value` (Java returns nothing).
 
+        Raises:
+            IndexError: There is no such element.
+            TypeError: `value` is not of the type that this class holds.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
+
         Cost: one commit.
 
         Source: java.util.concurrent.atomic.AtomicReferenceArray.set
@@ -157,6 +174,12 @@ class AtomicReferenceArray(Generic[T]):
 
     def get_and_set(self, index: int, value: T) -> T:
         """Set the element, and return the value before.
+
+        Raises:
+            IndexError: There is no such element.
+            TypeError: `value` is not of the type that this class holds.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
 
         Cost: one commit.
 
@@ -174,6 +197,12 @@ class AtomicReferenceArray(Generic[T]):
 
         Returns:
             Whether it was set.
+
+        Raises:
+            IndexError: There is no such element.
+            TypeError: `update` is not of the type that this class holds.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
 
         Cost: as `AtomicReference.compare_and_set`.
 
@@ -193,6 +222,12 @@ class AtomicReferenceArray(Generic[T]):
         Returns:
             Whether it was set.
 
+        Raises:
+            IndexError: There is no such element.
+            TypeError: `update` is not of the type that this class holds.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
+
         Cost: one commit.
 
         Source: java.util.concurrent.atomic.AtomicReferenceArray.compareAndSet
@@ -206,6 +241,12 @@ class AtomicReferenceArray(Generic[T]):
 
     def compare_and_exchange(self, index: int, expect: object, update: T) -> T:
         """Do as `compare_and_set`, and return the value found (the witness).
+
+        Raises:
+            IndexError: There is no such element.
+            TypeError: `update` is not of the type that this class holds.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
 
         Cost: as `compare_and_set`.
 
@@ -221,6 +262,13 @@ class AtomicReferenceArray(Generic[T]):
     def update_and_get(self, index: int, fn: Callable[[T], T]) -> T:
         """Set the element to ``fn(value)``, and return that.
 
+        Raises:
+            IndexError: There is no such element.
+            TypeError: `fn` is not callable, or what it returns is not of the type that
+                this class holds.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
+
         Cost: as `AtomicReference.update_and_get`.
 
         Source: java.util.concurrent.atomic.AtomicReferenceArray.updateAndGet
@@ -234,6 +282,12 @@ class AtomicReferenceArray(Generic[T]):
 
     def get_and_update(self, index: int, fn: Callable[[T], T]) -> T:
         """Do as `update_and_get`, but return the value before.
+
+        Raises:
+            IndexError: As `update_and_get`.
+            TypeError: As `update_and_get`.
+            ReadOnlyError: As `update_and_get`.
+            WouldDeadlockError: As `update_and_get`.
 
         Cost: as `update_and_get`.
 
@@ -249,6 +303,12 @@ class AtomicReferenceArray(Generic[T]):
     def accumulate_and_get(self, index: int, x: X, fn: Callable[[T, X], T]) -> T:
         """Set the element to ``fn(value, x)``, and return that.
 
+        Raises:
+            IndexError: As `update_and_get`.
+            TypeError: As `update_and_get`.
+            ReadOnlyError: As `update_and_get`.
+            WouldDeadlockError: As `update_and_get`.
+
         Cost: as `update_and_get`.
 
         Source: java.util.concurrent.atomic.AtomicReferenceArray.accumulateAndGet
@@ -262,6 +322,12 @@ class AtomicReferenceArray(Generic[T]):
 
     def get_and_accumulate(self, index: int, x: X, fn: Callable[[T, X], T]) -> T:
         """Do as `accumulate_and_get`, but return the value before.
+
+        Raises:
+            IndexError: As `update_and_get`.
+            TypeError: As `update_and_get`.
+            ReadOnlyError: As `update_and_get`.
+            WouldDeadlockError: As `update_and_get`.
 
         Cost: as `update_and_get`.
 

@@ -19,6 +19,13 @@ class AtomicIntegerArray(AtomicReferenceArray[int]):
     Each method does to one element what the method of the same name does to an
     `AtomicInteger`.
 
+    Raises:
+        ValueError: The length is negative.
+        TypeError: `length_or_values` is neither a length nor values, or a value is not
+            an int.
+
+    Cost: as `AtomicReferenceArray`.
+
     Source: java.util.concurrent.atomic.AtomicIntegerArray, whose values
     overflow at 32 bits; these do not
 
@@ -47,6 +54,12 @@ class AtomicIntegerArray(AtomicReferenceArray[int]):
     def add_and_get(self, index: int, delta: int) -> int:
         """Add `delta` to the element, and return the sum.
 
+        Raises:
+            IndexError: There is no such element.
+            TypeError: The sum is not an int; nothing is changed.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
+
         Cost: as `AtomicInteger.add_and_get`.
 
         Source: java.util.concurrent.atomic.AtomicIntegerArray.addAndGet
@@ -60,6 +73,12 @@ class AtomicIntegerArray(AtomicReferenceArray[int]):
 
     def get_and_add(self, index: int, delta: int) -> int:
         """Add `delta` to the element, and return the value before.
+
+        Raises:
+            IndexError: As `add_and_get`.
+            TypeError: As `add_and_get`.
+            ReadOnlyError: As `add_and_get`.
+            WouldDeadlockError: As `add_and_get`.
 
         Cost: as `add_and_get`.
 
@@ -75,6 +94,11 @@ class AtomicIntegerArray(AtomicReferenceArray[int]):
     def increment_and_get(self, index: int) -> int:
         """Add 1 to the element, and return the sum.
 
+        Raises:
+            IndexError: As `add_and_get`.
+            ReadOnlyError: As `add_and_get`.
+            WouldDeadlockError: As `add_and_get`.
+
         Cost: as `add_and_get`.
 
         Source: java.util.concurrent.atomic.AtomicIntegerArray.incrementAndGet
@@ -88,6 +112,11 @@ class AtomicIntegerArray(AtomicReferenceArray[int]):
 
     def get_and_increment(self, index: int) -> int:
         """Add 1 to the element, and return the value before.
+
+        Raises:
+            IndexError: As `add_and_get`.
+            ReadOnlyError: As `add_and_get`.
+            WouldDeadlockError: As `add_and_get`.
 
         Cost: as `add_and_get`.
 
@@ -103,6 +132,11 @@ class AtomicIntegerArray(AtomicReferenceArray[int]):
     def decrement_and_get(self, index: int) -> int:
         """Subtract 1 from the element, and return the difference.
 
+        Raises:
+            IndexError: As `add_and_get`.
+            ReadOnlyError: As `add_and_get`.
+            WouldDeadlockError: As `add_and_get`.
+
         Cost: as `add_and_get`.
 
         Source: java.util.concurrent.atomic.AtomicIntegerArray.decrementAndGet
@@ -116,6 +150,11 @@ class AtomicIntegerArray(AtomicReferenceArray[int]):
 
     def get_and_decrement(self, index: int) -> int:
         """Subtract 1 from the element, and return the value before.
+
+        Raises:
+            IndexError: As `add_and_get`.
+            ReadOnlyError: As `add_and_get`.
+            WouldDeadlockError: As `add_and_get`.
 
         Cost: as `add_and_get`.
 

@@ -16,6 +16,12 @@ class AtomicMarkableReference(Pair[T, bool]):
 
     References are compared by identity (``is``), as in Java.
 
+    Raises:
+        TypeError: `mark` is not a bool.
+
+    Cost: to make one, O(1) and 200 bytes without the reference (CPython 3.11), 56 of
+    them for the tuple of both.
+
     Source: java.util.concurrent.atomic.AtomicMarkableReference
 
     Example:
@@ -31,13 +37,7 @@ class AtomicMarkableReference(Pair[T, bool]):
     _kind = bool
 
     def __init__(self, reference: T, mark: bool) -> None:
-        """Start with `reference` and `mark`.
-
-        Raises:
-            TypeError: `mark` is not a bool.
-
-        Cost: O(1).
-        """
+        """Start with `reference` and `mark`."""
         super().__init__(reference, mark)
 
     def is_marked(self) -> bool:
@@ -59,6 +59,8 @@ class AtomicMarkableReference(Pair[T, bool]):
 
         Raises:
             TypeError: `mark` is not a bool.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
 
         Cost: one commit.
 
@@ -91,6 +93,8 @@ class AtomicMarkableReference(Pair[T, bool]):
 
         Raises:
             TypeError: `new_mark` is not a bool.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
 
         Cost: one commit; more if another thread is faster.
 
@@ -114,6 +118,8 @@ class AtomicMarkableReference(Pair[T, bool]):
 
         Raises:
             TypeError: `new_mark` is not a bool.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
 
         Cost: one commit; more if another thread is faster.
 

@@ -36,6 +36,11 @@ class AtomicNumber(AtomicReference[N]):
 
     Itself it holds numbers of any type, such as `fractions.Fraction`.
 
+    Raises:
+        TypeError: `value` is not a number.
+
+    Cost: to make one, O(1) and 144 bytes without the value (CPython 3.11).
+
     Example:
         >>> from atomos.atomic import AtomicInteger, AtomicNumber
         >>> isinstance(AtomicInteger(3), AtomicNumber)
@@ -46,13 +51,7 @@ class AtomicNumber(AtomicReference[N]):
     _kind: ClassVar[type] = Number
 
     def __init__(self, value: N = NOT_GIVEN) -> None:
-        """Start with `value`; without one with None, until a number is set.
-
-        Raises:
-            TypeError: `value` is not of the type that this class holds.
-
-        Cost: O(1).
-        """
+        """Start with `value`; without one with None, until a number is set."""
         if value is NOT_GIVEN:
             value = None  # type: ignore[assignment] # as in 0.3
         elif not isinstance(value, self._kind):
@@ -71,6 +70,8 @@ class AtomicNumber(AtomicReference[N]):
         Raises:
             TypeError: The sum is not of the type that this class holds; nothing
                 is changed.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
 
         Cost: one commit; repeated if another thread is faster.
 
@@ -148,6 +149,8 @@ class AtomicNumber(AtomicReference[N]):
 
         Raises:
             TypeError: As `add_and_get`.
+            ReadOnlyError: As `add_and_get`.
+            WouldDeadlockError: As `add_and_get`.
 
         Cost: as `add_and_get`.
 
@@ -165,6 +168,8 @@ class AtomicNumber(AtomicReference[N]):
 
         Raises:
             TypeError: As `add_and_get`.
+            ReadOnlyError: As `add_and_get`.
+            WouldDeadlockError: As `add_and_get`.
 
         Cost: as `add_and_get`.
 
@@ -180,6 +185,8 @@ class AtomicNumber(AtomicReference[N]):
 
         Raises:
             TypeError: As `add_and_get`.
+            ReadOnlyError: As `add_and_get`.
+            WouldDeadlockError: As `add_and_get`.
 
         Cost: as `add_and_get`.
 
@@ -192,6 +199,11 @@ class AtomicNumber(AtomicReference[N]):
 
     def increment_and_get(self) -> N:
         """Add 1, and return the sum.
+
+        Raises:
+            TypeError: There is no number yet.
+            ReadOnlyError: As `add_and_get`.
+            WouldDeadlockError: As `add_and_get`.
 
         Cost: as `add_and_get`.
 
@@ -207,6 +219,11 @@ class AtomicNumber(AtomicReference[N]):
     def get_and_increment(self) -> N:
         """Add 1, and return the value before.
 
+        Raises:
+            TypeError: There is no number yet.
+            ReadOnlyError: As `add_and_get`.
+            WouldDeadlockError: As `add_and_get`.
+
         Cost: as `add_and_get`.
 
         Source: java.util.concurrent.atomic.AtomicInteger.getAndIncrement
@@ -221,6 +238,11 @@ class AtomicNumber(AtomicReference[N]):
     def decrement_and_get(self) -> N:
         """Subtract 1, and return the difference.
 
+        Raises:
+            TypeError: There is no number yet.
+            ReadOnlyError: As `add_and_get`.
+            WouldDeadlockError: As `add_and_get`.
+
         Cost: as `add_and_get`.
 
         Source: java.util.concurrent.atomic.AtomicInteger.decrementAndGet
@@ -234,6 +256,11 @@ class AtomicNumber(AtomicReference[N]):
 
     def get_and_decrement(self) -> N:
         """Subtract 1, and return the value before.
+
+        Raises:
+            TypeError: There is no number yet.
+            ReadOnlyError: As `add_and_get`.
+            WouldDeadlockError: As `add_and_get`.
 
         Cost: as `add_and_get`.
 

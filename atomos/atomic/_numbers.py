@@ -10,6 +10,11 @@ __all__ = ["AtomicFloat", "AtomicInteger", "AtomicLong"]
 class AtomicInteger(AtomicNumber[int]):
     """A whole number of any size. Holds ints, and bools since they are ints.
 
+    Raises:
+        TypeError: `value` is not an int.
+
+    Cost: to make one, O(1) and 144 bytes without the value (CPython 3.11).
+
     Source: java.util.concurrent.atomic.AtomicInteger, whose values overflow at
     32 bits; these do not
 
@@ -28,18 +33,17 @@ class AtomicInteger(AtomicNumber[int]):
     _kind = int
 
     def __init__(self, value: int = 0) -> None:
-        """Start with `value`.
-
-        Raises:
-            TypeError: `value` is not an int.
-
-        Cost: O(1).
-        """
+        """Start with `value`."""
         super().__init__(value)
 
 
 class AtomicLong(AtomicNumber[int]):
     """A whole number of any size, the same as `AtomicInteger` in all but name.
+
+    Raises:
+        TypeError: `value` is not an int.
+
+    Cost: to make one, O(1) and 144 bytes without the value (CPython 3.11).
 
     Source: java.util.concurrent.atomic.AtomicLong, whose values overflow at 64
     bits; these do not
@@ -54,18 +58,17 @@ class AtomicLong(AtomicNumber[int]):
     _kind = int
 
     def __init__(self, value: int = 0) -> None:
-        """Start with `value`.
-
-        Raises:
-            TypeError: `value` is not an int.
-
-        Cost: O(1).
-        """
+        """Start with `value`."""
         super().__init__(value)
 
 
 class AtomicFloat(AtomicNumber[float]):
     """A floating point number. Holds floats only; an int may be added to it.
+
+    Raises:
+        TypeError: `value` is not a float.
+
+    Cost: to make one, O(1) and 144 bytes without the value (CPython 3.11).
 
     Example:
         >>> from atomos.atomic import AtomicFloat
@@ -82,11 +85,5 @@ class AtomicFloat(AtomicNumber[float]):
     _kind = float
 
     def __init__(self, value: float = 0.0) -> None:
-        """Start with `value`.
-
-        Raises:
-            TypeError: `value` is not a float.
-
-        Cost: O(1).
-        """
+        """Start with `value`."""
         super().__init__(value)

@@ -16,6 +16,12 @@ class AtomicStampedReference(Pair[T, int]):
 
     References are compared by identity (``is``), as in Java.
 
+    Raises:
+        TypeError: `stamp` is not an int.
+
+    Cost: to make one, O(1) and 200 bytes without the reference and the stamp (CPython
+    3.11), 56 of them for the tuple of both.
+
     Source: java.util.concurrent.atomic.AtomicStampedReference
 
     Example:
@@ -32,13 +38,7 @@ class AtomicStampedReference(Pair[T, int]):
     _kind = int
 
     def __init__(self, reference: T, stamp: int) -> None:
-        """Start with `reference` and `stamp`.
-
-        Raises:
-            TypeError: `stamp` is not an int.
-
-        Cost: O(1).
-        """
+        """Start with `reference` and `stamp`."""
         super().__init__(reference, stamp)
 
     def get_stamp(self) -> int:
@@ -60,6 +60,8 @@ class AtomicStampedReference(Pair[T, int]):
 
         Raises:
             TypeError: `stamp` is not an int.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
 
         Cost: one commit.
 
@@ -92,6 +94,8 @@ class AtomicStampedReference(Pair[T, int]):
 
         Raises:
             TypeError: `new_stamp` is not an int.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
 
         Cost: one commit; more if another thread is faster.
 
@@ -114,6 +118,8 @@ class AtomicStampedReference(Pair[T, int]):
 
         Raises:
             TypeError: `new_stamp` is not an int.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
 
         Cost: one commit; more if another thread is faster.
 

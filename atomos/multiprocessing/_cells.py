@@ -110,13 +110,19 @@ class SharedARef(ARef[T], Shared[T]):
             fn: Called as ``fn(key, ref, old, new)``.
 
         Raises:
-            TypeError: `fn` is not callable.
+            TypeError: `fn` is not callable, or `key` not hashable.
+            SpaceClosedError: The space was closed.
 
-        Cost: O(watches of the space), and a thread while there are any.
+        Cost: O(watches of the space); a thread while there are any, and one that
+        listens until the space is closed.
+
+        Source: clojure.core/add-watch
 
         Example:
             >>> from atomos.multiprocessing import Atom
-            >>> Atom(1).add_watch("print", print)
+            >>> tally = Atom(1)
+            >>> tally.add_watch("print", print)
+            >>> tally.remove_watch("print")
         """
         more = bool(self.get_watches())
         super().add_watch(key, fn)

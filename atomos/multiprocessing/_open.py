@@ -52,13 +52,15 @@ def open_space(
         SpaceError: It was made with other settings, or its package is not installed.
         SpaceAccessError: The path may not be used.
         SpaceCorruptError: The path has something else, or is damaged.
+        TypeError: `path` is no path.
 
     Cost: opens some files.
 
     Example:
         >>> import tempfile
         >>> from atomos import multiprocessing
-        >>> with multiprocessing.open(tempfile.mkdtemp(), codec="json") as space:
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> with folder, multiprocessing.open(folder.name, codec="json") as space:
         ...     space.ref("point", default=[1, 2])
         Ref([1, 2], name='point')
     """

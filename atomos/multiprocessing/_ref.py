@@ -21,6 +21,18 @@ class Ref(ref.Ref[T], SharedARef[T]):
     As `atomos.Ref` between threads. It can be passed to another process, where it is
     the same ref.
 
+    What reads or writes it raises `SpaceError` where the space is closed or full, or
+    cannot be used.
+
+    Raises:
+        TypeError: `validator` is not callable, or `name` is no str.
+        ValidationError: `validator` refuses `value`.
+        EncodingError: `value` cannot be pickled.
+        SpaceError: The anonymous space cannot be made.
+
+    Cost: to make one, O(1), one pickling, and about 320 bytes with a pickled int
+    (CPython 3.11); the first one of a process makes the space.
+
     Example:
         >>> from atomos.multiprocessing import Ref, dosync
         >>> checking, savings = Ref(100), Ref(0)
@@ -48,14 +60,6 @@ class Ref(ref.Ref[T], SharedARef[T]):
             name: What `repr` and errors call it; it travels with the ref.
             validator: Called with each value before this process commits it.
             meta: Metadata, of this process.
-
-        Raises:
-            TypeError: `validator` is not callable.
-            ValidationError: `validator` refuses `value`.
-            EncodingError: `value` cannot be pickled.
-            SpaceError: The anonymous space cannot be made.
-
-        Cost: one pickling; the first one of a process makes the space.
         """
         super().__init__(value, name=name, validator=validator, meta=meta)
         self._move(value)

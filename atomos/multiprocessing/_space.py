@@ -34,20 +34,23 @@ class Space:
     What is asked for by a name is the same location in all processes that have the
     space open. It may be used in a ``with`` statement, which closes it.
 
+    Cost: to open one, some files: see `open`.
+
     Source: the named spaces of this library are its own; what is asked for with a
         default is so in Python's ``shelve`` and in Redis
 
     Example:
         >>> import tempfile
         >>> from atomos import multiprocessing
-        >>> folder = tempfile.mkdtemp()
-        >>> with multiprocessing.open(folder) as space:
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> with multiprocessing.open(folder.name) as space:
         ...     visits = space.integer("visits")
         ...     visits.increment_and_get()
         1
-        >>> with multiprocessing.open(folder) as space:
+        >>> with multiprocessing.open(folder.name) as space:
         ...     space.integer("visits").get()
         1
+        >>> folder.cleanup()
     """
 
     def __init__(self, home: SpaceHome, settings: Settings) -> None:
@@ -90,15 +93,22 @@ class Space:
             SpaceError: It is not there, and there is no default; or something of
                 another class has the name.
             EncodingError: The default cannot be encoded.
+            SpaceClosedError: The space was closed.
+            ValueError: `name` is no str of 1 to 400 bytes.
+            TypeError: `validator` is not callable.
+            ValidationError: `validator` refuses the value that is there.
 
         Cost: one read; one commit if it is new.
 
         Example:
             >>> import tempfile
             >>> from atomos import multiprocessing
-            >>> space = multiprocessing.open(tempfile.mkdtemp())
+            >>> folder = tempfile.TemporaryDirectory()
+            >>> space = multiprocessing.open(folder.name)
             >>> space.ref("checking", default=100)
             Ref(100, name='checking')
+            >>> space.close()
+            >>> folder.cleanup()
         """
         ref = named(self._home, Ref, name, default)
         if validator is not None:
@@ -117,15 +127,22 @@ class Space:
         Raises:
             SpaceError: As `ref`.
             EncodingError: As `ref`.
+            SpaceClosedError: As `ref`.
+            ValueError: As `ref`.
+            TypeError: As `ref`.
+            ValidationError: As `ref`.
 
         Cost: as `ref`.
 
         Example:
             >>> import tempfile
             >>> from atomos import multiprocessing
-            >>> space = multiprocessing.open(tempfile.mkdtemp())
+            >>> folder = tempfile.TemporaryDirectory()
+            >>> space = multiprocessing.open(folder.name)
             >>> space.atom("config", default={}).swap(lambda d: {**d, "debug": True})
             {'debug': True}
+            >>> space.close()
+            >>> folder.cleanup()
         """
         atom = named(self._home, Atom, name, default)
         if validator is not None:
@@ -137,15 +154,21 @@ class Space:
 
         Raises:
             SpaceError: As `ref`.
+            SpaceClosedError: As `ref`.
+            ValueError: As `ref`.
+            TypeError: It is new, and the default is not an int.
 
         Cost: as `ref`.
 
         Example:
             >>> import tempfile
             >>> from atomos import multiprocessing
-            >>> space = multiprocessing.open(tempfile.mkdtemp())
+            >>> folder = tempfile.TemporaryDirectory()
+            >>> space = multiprocessing.open(folder.name)
             >>> space.integer("visits").add_and_get(5)
             5
+            >>> space.close()
+            >>> folder.cleanup()
         """
         return named(self._home, AtomicInteger, name, default)
 
@@ -154,15 +177,21 @@ class Space:
 
         Raises:
             SpaceError: As `ref`.
+            SpaceClosedError: As `ref`.
+            ValueError: As `ref`.
+            TypeError: It is new, and the default is not a float.
 
         Cost: as `ref`.
 
         Example:
             >>> import tempfile
             >>> from atomos import multiprocessing
-            >>> space = multiprocessing.open(tempfile.mkdtemp())
+            >>> folder = tempfile.TemporaryDirectory()
+            >>> space = multiprocessing.open(folder.name)
             >>> space.float("total").add_and_get(0.5)
             0.5
+            >>> space.close()
+            >>> folder.cleanup()
         """
         return named(self._home, AtomicFloat, name, default)
 
@@ -171,15 +200,21 @@ class Space:
 
         Raises:
             SpaceError: As `ref`.
+            SpaceClosedError: As `ref`.
+            ValueError: As `ref`.
+            TypeError: It is new, and the default is not a bool.
 
         Cost: as `ref`.
 
         Example:
             >>> import tempfile
             >>> from atomos import multiprocessing
-            >>> space = multiprocessing.open(tempfile.mkdtemp())
+            >>> folder = tempfile.TemporaryDirectory()
+            >>> space = multiprocessing.open(folder.name)
             >>> space.boolean("paused").get()
             False
+            >>> space.close()
+            >>> folder.cleanup()
         """
         return named(self._home, AtomicBoolean, name, default)
 
@@ -189,15 +224,20 @@ class Space:
         Raises:
             SpaceError: As `ref`.
             EncodingError: As `ref`.
+            SpaceClosedError: As `ref`.
+            ValueError: As `ref`.
 
         Cost: as `ref`.
 
         Example:
             >>> import tempfile
             >>> from atomos import multiprocessing
-            >>> space = multiprocessing.open(tempfile.mkdtemp())
+            >>> folder = tempfile.TemporaryDirectory()
+            >>> space = multiprocessing.open(folder.name)
             >>> space.reference("leader", default=None).compare_and_set(None, "ann")
             True
+            >>> space.close()
+            >>> folder.cleanup()
         """
         return named(self._home, AtomicReference, name, default)
 
@@ -211,13 +251,15 @@ class Space:
         Raises:
             ValueError: It is no such id.
             SpaceBusyError: Whoever writes was stopped.
+            SpaceClosedError: The space was closed.
 
         Cost: the queue of those who write, and one read.
 
         Example:
             >>> import tempfile
             >>> from atomos import dosync, multiprocessing
-            >>> space = multiprocessing.open(tempfile.mkdtemp())
+            >>> folder = tempfile.TemporaryDirectory()
+            >>> space = multiprocessing.open(folder.name)
             >>> paid = space.ref("paid", default=False)
             >>> @dosync
             ... def pay():
@@ -225,6 +267,8 @@ class Space:
             ...     return multiprocessing.commit_id()
             >>> space.committed(pay())
             True
+            >>> space.close()
+            >>> folder.cleanup()
         """
         try:
             mark = bytes.fromhex(id)
@@ -243,13 +287,15 @@ class Space:
         Example:
             >>> import tempfile
             >>> from atomos import multiprocessing
-            >>> space = multiprocessing.open(tempfile.mkdtemp())
+            >>> folder = tempfile.TemporaryDirectory()
+            >>> space = multiprocessing.open(folder.name)
             >>> visits = space.integer("visits")
             >>> space.close()
             >>> visits.get()
             Traceback (most recent call last):
                 ...
             atomos.errors.SpaceClosedError: ...
+            >>> folder.cleanup()
         """
         if not self._home.closed:
             detach(self._home)

@@ -64,8 +64,13 @@ class Typed(atomic.AtomicReference[T], Shared[T]):
 
         Raises:
             TypeError: The class does not hold such values.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
+            SpaceError: The space is closed or full, or cannot be used.
 
         Cost: one commit.
+
+        Source: java.util.concurrent.atomic.AtomicReference.set
 
         Example:
             >>> import ctypes
@@ -80,8 +85,13 @@ class Typed(atomic.AtomicReference[T], Shared[T]):
 
         Raises:
             TypeError: The class does not hold such values.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
+            SpaceError: The space is closed or full, or cannot be used.
 
         Cost: one commit.
+
+        Source: java.util.concurrent.atomic.AtomicReference.getAndSet
 
         Example:
             >>> from atomos.multiprocessing.atomic import AtomicInteger
@@ -98,8 +108,14 @@ class Typed(atomic.AtomicReference[T], Shared[T]):
 
         Raises:
             TypeError: The class does not hold such values.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
+            SpaceError: The space is closed or full, or cannot be used.
 
         Cost: one commit.
+
+        Source: java.util.concurrent.atomic.AtomicReference.compareAndSet, which
+        compares by identity
 
         Example:
             >>> from atomos.multiprocessing.atomic import AtomicInteger
@@ -113,8 +129,14 @@ class Typed(atomic.AtomicReference[T], Shared[T]):
 
         Raises:
             TypeError: The class does not hold such values.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
+            SpaceError: The space is closed or full, or cannot be used.
 
         Cost: one commit.
+
+        Source: java.util.concurrent.atomic.AtomicReference.compareAndExchange, which
+        compares by identity
 
         Example:
             >>> from atomos.multiprocessing.atomic import AtomicInteger
@@ -139,6 +161,12 @@ def type_of(typecode_or_type: Any) -> Any:
 class AtomicCtypesReference(Typed[Any]):
     """A value of a type of `ctypes`.
 
+    Raises:
+        TypeError: There is no such type, none was given, or it does not take `value`.
+        SpaceError: The anonymous space cannot be made.
+
+    Cost: to make one, as `Ref`.
+
     Example:
         >>> import ctypes
         >>> from atomos.multiprocessing.atomic import AtomicCtypesReference
@@ -155,11 +183,6 @@ class AtomicCtypesReference(Typed[Any]):
         Args:
             typecode_or_type: As `multiprocessing.Value` takes it.
             value: The value; without one, what the type has by itself.
-
-        Raises:
-            TypeError: There is no such type, or it does not take `value`.
-
-        Cost: one pickling.
         """
         self._type = type_of(typecode_or_type)
         value = self._type().value if value is None else self._made_of(value)

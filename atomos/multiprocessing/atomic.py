@@ -37,6 +37,17 @@ T = TypeVar("T")
 class AtomicReference(atomic.AtomicReference[T], Shared[T]):
     """A value that any process may read and replace.
 
+    What reads or writes it raises `SpaceError` where the space is closed or full, or
+    cannot be used; a value that cannot be pickled is an `EncodingError`.
+
+    Raises:
+        EncodingError: `value` cannot be pickled.
+        SpaceError: The anonymous space cannot be made.
+
+    Cost: to make one, as `Ref`.
+
+    Source: java.util.concurrent.atomic.AtomicReference
+
     Example:
         >>> from atomos.multiprocessing.atomic import AtomicReference
         >>> leader = AtomicReference("ann")
@@ -49,20 +60,23 @@ class AtomicReference(atomic.AtomicReference[T], Shared[T]):
     __slots__ = ()
 
     def __init__(self, value: T = None) -> None:  # type: ignore[assignment] # as in 0.3
-        """Start with `value`, in the anonymous space.
-
-        Raises:
-            EncodingError: `value` cannot be pickled.
-            SpaceError: The anonymous space cannot be made.
-
-        Cost: one pickling.
-        """
+        """Start with `value`, in the anonymous space."""
         super().__init__(value)
         self._move(value)
 
 
 class AtomicBoolean(atomic.AtomicBoolean, Shared[bool]):
     """A flag that processes share.
+
+    Calls raise what those of `AtomicReference` raise.
+
+    Raises:
+        TypeError: `value` is not a bool.
+        SpaceError: The anonymous space cannot be made.
+
+    Cost: to make one, as `Ref`.
+
+    Source: java.util.concurrent.atomic.AtomicBoolean
 
     Example:
         >>> from atomos.multiprocessing.atomic import AtomicBoolean
@@ -74,20 +88,22 @@ class AtomicBoolean(atomic.AtomicBoolean, Shared[bool]):
     __slots__ = ()
 
     def __init__(self, value: bool = False) -> None:
-        """Start with `value`, in the anonymous space.
-
-        Raises:
-            TypeError: `value` is not a bool.
-            SpaceError: The anonymous space cannot be made.
-
-        Cost: one pickling.
-        """
+        """Start with `value`, in the anonymous space."""
         super().__init__(value)
         self._move(value)
 
 
 class AtomicNumber(atomic.AtomicNumber[N], Typed[N]):
     """A number that processes share. Base of the others.
+
+    Calls raise what those of `AtomicReference` raise.
+
+    Raises:
+        TypeError: There is no such type, it does not take `value`, or that is no
+            number.
+        SpaceError: The anonymous space cannot be made.
+
+    Cost: to make one, as `Ref`.
 
     Example:
         >>> import ctypes
@@ -107,11 +123,6 @@ class AtomicNumber(atomic.AtomicNumber[N], Typed[N]):
             typecode_or_type: As `multiprocessing.Value` takes it; None for numbers of
                 any type and size.
             value: The number; without one None, until a number is set.
-
-        Raises:
-            TypeError: There is no such type, or it does not take `value`.
-
-        Cost: one pickling.
         """
         self._type = None
         if typecode_or_type is not None:
@@ -128,8 +139,13 @@ class AtomicNumber(atomic.AtomicNumber[N], Typed[N]):
         Raises:
             TypeError: The sum is not of the type that this class holds; nothing is
                 changed.
+            ReadOnlyError: A read_only transaction is running.
+            WouldDeadlockError: This thread itself holds it elsewhere.
+            SpaceError: The space is closed or full, or cannot be used.
 
         Cost: one commit.
+
+        Source: java.util.concurrent.atomic.AtomicInteger.addAndGet
 
         Example:
             >>> from atomos.multiprocessing.atomic import AtomicInteger
@@ -152,6 +168,15 @@ class AtomicNumber(atomic.AtomicNumber[N], Typed[N]):
 class AtomicInteger(AtomicNumber[int]):
     """A whole number of any size that processes share.
 
+    Raises:
+        TypeError: `value` is not an int.
+        SpaceError: The anonymous space cannot be made.
+
+    Cost: to make one, as `Ref`.
+
+    Source: java.util.concurrent.atomic.AtomicInteger, whose values overflow at 32 bits;
+    these do not
+
     Example:
         >>> from atomos.multiprocessing import AtomicInteger
         >>> hits = AtomicInteger()
@@ -163,18 +188,21 @@ class AtomicInteger(AtomicNumber[int]):
     _kind = int
 
     def __init__(self, value: int = 0) -> None:
-        """Start with `value`, in the anonymous space.
-
-        Raises:
-            TypeError: `value` is not an int.
-
-        Cost: one pickling.
-        """
+        """Start with `value`, in the anonymous space."""
         super().__init__(None, value)
 
 
 class AtomicLong(AtomicNumber[int]):
     """The same as `AtomicInteger` in all but name.
+
+    Raises:
+        TypeError: `value` is not an int.
+        SpaceError: The anonymous space cannot be made.
+
+    Cost: to make one, as `Ref`.
+
+    Source: java.util.concurrent.atomic.AtomicLong, whose values overflow at 64 bits;
+    these do not
 
     Example:
         >>> from atomos.multiprocessing.atomic import AtomicLong
@@ -186,18 +214,18 @@ class AtomicLong(AtomicNumber[int]):
     _kind = int
 
     def __init__(self, value: int = 0) -> None:
-        """Start with `value`, in the anonymous space.
-
-        Raises:
-            TypeError: `value` is not an int.
-
-        Cost: one pickling.
-        """
+        """Start with `value`, in the anonymous space."""
         super().__init__(None, value)
 
 
 class AtomicFloat(AtomicNumber[float]):
     """A floating point number that processes share.
+
+    Raises:
+        TypeError: `value` is not a float.
+        SpaceError: The anonymous space cannot be made.
+
+    Cost: to make one, as `Ref`.
 
     Example:
         >>> from atomos.multiprocessing.atomic import AtomicFloat
@@ -209,11 +237,5 @@ class AtomicFloat(AtomicNumber[float]):
     _kind = float
 
     def __init__(self, value: float = 0.0) -> None:
-        """Start with `value`, in the anonymous space.
-
-        Raises:
-            TypeError: `value` is not a float.
-
-        Cost: one pickling.
-        """
+        """Start with `value`, in the anonymous space."""
         super().__init__(None, value)

@@ -21,6 +21,17 @@ class Cause(StrEnum):
         TIMEOUT: Its timeout passed.
         GIVEN_UP: It lost as often as `max_attempts` allows, or its block was dropped.
         EXCEPTION: Any other exception left it, of its body or of this library.
+
+    Example:
+        >>> from atomos import Ref, atomically
+        >>> from atomos.stm import Cause, collecting
+        >>> with collecting() as collected:
+        ...     try:
+        ...         atomically(Ref(1).alter, lambda n: n / 0)
+        ...     except ZeroDivisionError:
+        ...         pass
+        >>> collected.statistics()["Ref.alter"].aborts[Cause.EXCEPTION]
+        1
     """
 
     COMMITTED = "committed"
@@ -41,6 +52,18 @@ class Wait(StrEnum):
         HELD: A ref that it wants to write or hold, and another transaction holds.
         TURN: The end of the plain blocks before it in the queue.
         RETRY: A change of something that it has read, in `retry`.
+
+    Example:
+        >>> from atomos import Atom, atomically
+        >>> from atomos.stm import Wait, collecting
+        >>> from atomos.testing import Schedule, run_interleaved
+        >>> mail = Atom("")
+        >>> def post():
+        ...     _ = mail.reset("a letter")
+        >>> with collecting() as collected:
+        ...     _ = run_interleaved(Schedule(), lambda: mail.wait_for(bool), post)
+        >>> [one.waits[Wait.RETRY] for one in collected.statistics()]
+        [1]
     """
 
     HELD = "ref held"

@@ -126,6 +126,8 @@ def dosync(
     Cost: about 45 empty method calls for begin and commit, and 10 for each call on
     a cell inside (CPython 3.11).
 
+    Source: clojure.core/dosync, for the function and the name
+
     Example:
         >>> from atomos import Ref, dosync
         >>> checking, savings = Ref(100), Ref(0)
@@ -163,6 +165,8 @@ def atomically(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         BaseException: What `fn` raises; nothing is written then.
 
     Cost: as `dosync`.
+
+    Source: atomically of Haskell's Control.Concurrent.STM
 
     Example:
         >>> from atomos import Ref, atomically

@@ -86,6 +86,8 @@ def no_transaction(
 
     Cost: O(1).
 
+    Source: clojure.core/io!
+
     Example:
         >>> from atomos import dosync, no_transaction
         >>> @no_transaction

@@ -42,6 +42,15 @@ class TransactionStatistics:
             another transaction and waited for; the most frequent first.
         seconds: Seconds in attempts, without waits.
         waited: Seconds in waits.
+
+    Example:
+        >>> from atomos import Ref, atomically
+        >>> from atomos.stm import collecting
+        >>> with collecting() as collected:
+        ...     _ = atomically(Ref(1).deref)
+        >>> found = collected.statistics()["Ref.deref"]
+        >>> found.name, found.commits, found.attempts, found.waited
+        ('Ref.deref', 1, 1, 0.0)
     """
 
     name: str
@@ -62,6 +71,17 @@ class Statistics:
     Attributes:
         transactions: Those of each name, which took the most time first.
         seconds: Seconds since the counting began, or between its begin and end.
+
+    Example:
+        >>> from atomos import Ref, atomically
+        >>> from atomos.stm import collecting
+        >>> with collecting() as collected:
+        ...     _ = atomically(Ref(1).deref)
+        >>> found = collected.statistics()
+        >>> found
+        <1 commits in 1 attempts of 1 transactions in ... s>
+        >>> found["Ref.deref"].commits, [one.name for one in found]
+        (1, ['Ref.deref'])
     """
 
     transactions: tuple[TransactionStatistics, ...]
@@ -100,7 +120,25 @@ class Statistics:
         return sum(one.attempts for one in self.transactions)
 
     def conflicts(self) -> dict[str, int]:
-        """Return the conflicts of all names, by ref, the most frequent first."""
+        """Return the conflicts of all names, by ref, the most frequent first.
+
+        Cost: O(transactions times refs).
+
+        Example:
+            >>> from atomos import Ref, atomically, dosync, outside
+            >>> from atomos.stm import collecting
+            >>> stock = Ref(3, name="stock")
+            >>> @dosync
+            ... def sell():
+            ...     left = stock.deref() - 1
+            ...     if left == 2:
+            ...         outside(atomically, stock.set, 5)  # as another thread might
+            ...     stock.set(left)
+            >>> with collecting() as collected:
+            ...     sell()
+            >>> collected.statistics().conflicts()
+            {"Ref 'stock'": 1}
+        """
         sums: dict[str, int] = {}
         for one in self.transactions:
             for ref, times in one.conflicts.items():
@@ -109,6 +147,8 @@ class Statistics:
 
     def table(self) -> str:
         """Return all of it as lines of text.
+
+        Cost: O(transactions times refs).
 
         Example:
             >>> from atomos import Ref, atomically

@@ -88,6 +88,8 @@ def check(condition: object) -> None:
 
     Cost: one test if it is true.
 
+    Source: check of Haskell's Control.Concurrent.STM
+
     Example:
         >>> from atomos import Ref, check, dosync
         >>> seats = Ref(2)

@@ -57,6 +57,16 @@ class Collected(Listener):
             others with their records. Replaced as a whole, under `_lock`, where nothing
             is called.
         _final: The record at the end; None before.
+
+    Cost: see `collecting`, which makes one.
+
+    Example:
+        >>> from atomos import Ref, atomically
+        >>> from atomos.stm import collecting
+        >>> with collecting() as collected:
+        ...     _ = atomically(Ref(1).deref)
+        >>> collected
+        Collected(<1 commits in 1 attempts of 1 transactions in ... s>)
     """
 
     __slots__ = ("_began", "_final", "_lock", "_mine", "_state")
@@ -77,6 +87,14 @@ class Collected(Listener):
         """Return what was counted so far, or up to the end.
 
         Cost: O(threads times transactions).
+
+        Example:
+            >>> from atomos import Ref, atomically
+            >>> from atomos.stm import collecting
+            >>> with collecting() as collected:
+            ...     _ = atomically(Ref(1).deref)
+            ...     collected.statistics().commits
+            1
         """
         if self._final is not None:
             return self._final

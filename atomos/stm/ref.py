@@ -33,6 +33,16 @@ P = ParamSpec("P")
 class Ref(ARef[T]):
     """A reference for transactions over several of them.
 
+    Raises:
+        TypeError: `validator` is not callable, or `name` is no str.
+        ValidationError: `validator` refuses `value`.
+        ValueError: `max_history` is no whole number from 0 on.
+
+    Cost: to make one, O(1) and 144 bytes without the value (CPython 3.11); 136 more
+    with a name, a validator, metadata or `max_history`.
+
+    Source: the ref of Clojure, with the names of its functions
+
     Example:
         >>> from atomos import Ref, dosync
         >>> stock, sold = Ref(10), Ref(0)
@@ -64,13 +74,6 @@ class Ref(ARef[T]):
             meta: Metadata, any object.
             max_history: How many old versions may be kept for open snapshots;
                 None for as many as they need.
-
-        Raises:
-            TypeError: `validator` is not callable.
-            ValidationError: `validator` refuses `value`.
-            ValueError: `max_history` is negative.
-
-        Cost: O(1); at most 256 bytes without the value.
         """
         if max_history is not None and not is_count(max_history, 0):
             msg = (
@@ -85,9 +88,15 @@ class Ref(ARef[T]):
     def deref(self) -> T:
         """Return the value: in a transaction its own, else the latest committed.
 
+        Raises:
+            HistoryLostError: `max_history` has dropped the version that a read_only
+                transaction or a plain block needs.
+
         Cost: O(1) outside a transaction and for the second read in one; the
         first read in one is O(1), or O(log history) for an old version. Never
         waits for a writer, except in a plain block.
+
+        Source: clojure.core/deref
 
         Example:
             >>> from atomos import Ref
@@ -126,8 +135,11 @@ class Ref(ARef[T]):
         Raises:
             NoTransactionError: No transaction is running.
             ReadOnlyError: It is read_only.
+            ValidationError: At the commit: the validator refuses the value.
 
         Cost: O(1).
+
+        Source: clojure.core/ref-set
 
         Example:
             >>> from atomos import Ref, atomically
@@ -160,8 +172,11 @@ class Ref(ARef[T]):
             NoTransactionError: No transaction is running.
             ReadOnlyError: It is read_only.
             TypeError: `fn` is not callable.
+            ValidationError: At the commit: the validator refuses the value.
 
         Cost: one read, one call of `fn`, one write.
+
+        Source: clojure.core/alter
 
         Example:
             >>> from atomos import Ref, atomically
@@ -197,8 +212,11 @@ class Ref(ARef[T]):
             ReadOnlyError: It is read_only.
             TypeError: `fn` is not callable.
             CommuteError: At the commit: `fn` touched a ref.
+            ValidationError: At the commit: the validator refuses the value.
 
         Cost: O(1) now, one call of `fn` or more at the commit.
+
+        Source: clojure.core/commute, which returns what it has computed so far
 
         Example:
             >>> from atomos import Ref, atomically
@@ -222,6 +240,8 @@ class Ref(ARef[T]):
 
         Cost: as `deref`; one comparison at the commit.
 
+        Source: clojure.core/ensure
+
         Example:
             >>> from atomos import Ref, atomically
             >>> atomically(Ref(7).ensure)
@@ -234,6 +254,8 @@ class Ref(ARef[T]):
         """How many old versions are kept for open snapshots.
 
         Cost: O(history), up to 32.
+
+        Source: clojure.core/ref-history-count
 
         Example:
             >>> from atomos import Ref

@@ -55,6 +55,15 @@ class Exploration:
         runs: How many schedules were run.
         complete: There are no more with that many preemptions.
         preemptions: How many a schedule had at most.
+
+    Example:
+        >>> from atomos import Atom
+        >>> from atomos.testing import explore
+        >>> tally = Atom(0)
+        >>> def add():
+        ...     _ = tally.swap(lambda n: n + 1)
+        >>> explore(add, add, preemptions=0)
+        Exploration(runs=2, complete=True, preemptions=0)
     """
 
     runs: int

@@ -33,6 +33,12 @@ class History:
     Attributes:
         _log: Each begin and each end, in order.
 
+    Raises:
+        TypeError: `unknown` is no tuple of classes of exceptions.
+
+    Cost: to make one, O(1); it grows by two entries for each operation or transaction,
+    and by one for each step.
+
     Source: Herlihy and Wing, "Linearizability: a correctness condition for
         concurrent objects", 1990, for histories of invocations and responses.
 
@@ -60,9 +66,6 @@ class History:
         Args:
             unknown: Exceptions that leave open whether the call took effect, as a
                 timeout of a server does.
-
-        Raises:
-            TypeError: `unknown` is something else.
         """
         _refuse_other_than_types(unknown)
         self._log = Log(unknown)
@@ -173,6 +176,13 @@ class History:
         """The operations, in the order in which they began.
 
         Cost: O(length of the history).
+
+        Example:
+            >>> from atomos.testing import History
+            >>> history = History()
+            >>> _ = history.call("largest", max, 3, 4)
+            >>> [(one.name, one.args, one.result) for one in history.operations]
+            [('largest', (3, 4), 4)]
         """
         return tuple(
             Operation(
@@ -193,6 +203,14 @@ class History:
         """The transactions, in the order in which they began.
 
         Cost: O(length of the history).
+
+        Example:
+            >>> from atomos.testing import History
+            >>> history = History()
+            >>> with history.transaction("first") as t:
+            ...     _ = t.append("log", 1)
+            >>> [(one.name, one.committed) for one in history.transactions]
+            [('first', True)]
         """
         found = [
             (recorder, invoked, returned)

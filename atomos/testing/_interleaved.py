@@ -44,6 +44,22 @@ class Interleaving:
         steps: What happened, in order.
         seconds: How much virtual time has passed.
         schedule: One that repeats the run, whatever decided about it.
+
+    Example:
+        >>> from atomos import Atom
+        >>> from atomos.testing import Schedule, run_interleaved
+        >>> tally = Atom(0, name="tally")
+        >>> def add():
+        ...     return tally.swap(lambda n: n + 1)
+        >>> run = run_interleaved(Schedule((0, 0)), add, add)
+        >>> run.results, run.seconds, run.schedule
+        ((2, 1), 0.0, Schedule((0, 0)))
+        >>> print(run)
+        step    thread  operation  ref    value
+           1    1 add   swap       tally  1
+           2    1 add   publish    tally
+           3    0 add   swap       tally  2
+           4    0 add   publish    tally
     """
 
     results: tuple[Any, ...]

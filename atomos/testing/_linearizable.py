@@ -40,6 +40,11 @@ class Model(Generic[S]):
             about, if the parts are independent and each begins with `initial`.
             Each part is judged alone, which is much faster.
 
+    Raises:
+        TypeError: `step` or `key` is not callable.
+
+    Cost: to make one, O(1).
+
     Example:
         >>> from atomos.testing import Model
         >>> def counter(n, name, args):

@@ -36,6 +36,14 @@ class Priorities:
         depth: How many events in a certain order a bug may need.
         length: How many choices a run has, roughly.
 
+    Raises:
+        ValueError: `seed`, `depth` or `length` is no such number.
+
+    Cost: to make one, O(1); a choice of a run O(threads).
+
+    Source: Burckhardt, Kothari, Musuvathi and Nagarakatte, "A randomized scheduler with
+    probabilistic guarantees of finding bugs", ASPLOS 2010.
+
     Example:
         >>> from atomos import Atom
         >>> from atomos.testing import Priorities, run_interleaved
@@ -59,11 +67,6 @@ class Priorities:
             seed: A whole number from 0 on.
             depth: Events that a bug needs in a certain order, from 1 on.
             length: About as many choices as a run has, from 1 on.
-
-        Raises:
-            ValueError: One of them is no such number.
-
-        Cost: O(1).
         """
         for name, value, least in (
             ("seed", seed, 0),

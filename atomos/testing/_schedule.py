@@ -52,6 +52,11 @@ class Schedule:
             order and around. A choice is a step at which another thread could go
             on.
 
+    Raises:
+        TypeError: A switch is no pair of whole numbers from 0 on.
+
+    Cost: to make one, O(switches).
+
     Example:
         >>> from atomos import Atom
         >>> from atomos.testing import Schedule, run_interleaved
@@ -76,11 +81,6 @@ class Schedule:
 
         Args:
             *switches: Pairs of whole numbers from 0 on.
-
-        Raises:
-            TypeError: One of them is no such pair.
-
-        Cost: O(switches).
         """
         for pair in switches:
             if not _is_switch(pair):

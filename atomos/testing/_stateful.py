@@ -56,7 +56,24 @@ def transaction(**strategies: st.SearchStrategy[Any]) -> Callable[[M], M]:
     Args:
         **strategies: One for each argument of the method after the state.
 
-    Example: see `TransactionalStateMachine`.
+    Cost: O(1).
+
+    Example:
+        >>> from atomos import AtomicInteger
+        >>> from atomos.testing import TransactionalStateMachine, transaction
+        >>> from hypothesis import settings, strategies as st
+        >>> class Counter(TransactionalStateMachine):
+        ...     def make_state(self):
+        ...         return AtomicInteger()
+        ...
+        ...     def observe(self, state):
+        ...         return state.get()
+        ...
+        ...     @transaction(n=st.integers(1, 9))
+        ...     def add(self, hits, n):
+        ...         return hits.add_and_get(n)
+        >>> Counter.TestCase.settings = settings(max_examples=5, database=None)
+        >>> Counter.TestCase().runTest()
     """
 
     def mark(method: M) -> M:
@@ -80,6 +97,9 @@ class TransactionalStateMachine(RuleBasedStateMachine):
         at_once: How many calls run at once, at most.
         state: What the calls work on.
         model: What they are repeated on.
+
+    Raises:
+        TypeError: When a subclass is made: `at_once` is no number from 1 on.
 
     Cost: one thread for each call that runs at once.
 

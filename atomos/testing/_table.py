@@ -81,6 +81,14 @@ class Step(NamedTuple):
         ref: The name of what it did it to; "" if that was nothing named.
         value: What came out, in words; "" if nothing did.
         switched: The thread before it could have gone on.
+
+    Example:
+        >>> from atomos import Atom
+        >>> from atomos.testing import Schedule, run_interleaved
+        >>> stock = Atom(7, name="stock")
+        >>> step = run_interleaved(Schedule(), stock.deref).steps[0]
+        >>> step.thread, step.operation, step.ref, step.value, step.switched
+        ('0 deref', 'deref', 'stock', '7', False)
     """
 
     thread: str
