@@ -28,6 +28,7 @@ default_role = "code"
 
 myst_heading_anchors = 3
 autodoc_default_options = {"members": True}
+autoclass_content = "both"  # what a class is made of is told by its __init__
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 copybutton_prompt_text = ">>> |... "
