@@ -38,7 +38,9 @@ FIXTURES = {
 
 PLACES = {
     "faults/": MACHINE,
+    "guarantees/test_01_atomic.py::test_an_exception": HISTORY,
     "guarantees/test_05_history.py": HISTORY,
+    "guarantees/test_07_user_code.py::test_del_": HISTORY,
     "histories/test_interleavings.py": HISTORY,
     "multiprocessing/": MACHINE,
     "test_agent_exit.py": MACHINE,
@@ -71,6 +73,7 @@ PLACES = {
     "test_waiting.py::test_a_change_by_the_shortest_way": CLOCK,
     "test_waiting.py::test_ctrl_c_wakes": SIGNALS,
     "test_waiting.py::test_the_main_thread_looks_for": SIGNALS,
+    "test_waiting.py::test_who_sleeps_keeps_no_old": HISTORY,
     "test_whose_seat.py": THREADS,
     "testing/": WRAPPED,
     "guarantees/test_08_failure.py::test_a_signal_handler": SIGNALS,
