@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from atomos._action import Waiter, performing
 from atomos._pools import pools
+from atomos._serial import Serial
 from atomos.errors import AgentTimeout, WouldDeadlockError
 from atomos.stm._arguments import shown
 from atomos.stm._gate import pass_gate
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections import deque
 
     from atomos._action import Action
-    from atomos._serial import Serial
 
 __all__ = ["await_agents", "refuse_inside"]
 
@@ -41,6 +41,7 @@ def await_agents(*agents: Serial[Any], timeout: float | None = None) -> None:
         AgentFailedError: One of them has failed, or fails while we wait.
         AgentShutdownError: There is no pool any more that would run the actions.
         AgentTimeout: The timeout passed first.
+        TypeError: One of them is no agent.
         WouldDeadlockError: Called inside an action or a transaction, whose own
             actions would be waited for, or in the error_handler of one of them.
         ValueError: `timeout` is no number of seconds.
@@ -61,6 +62,11 @@ def await_agents(*agents: Serial[Any], timeout: float | None = None) -> None:
     if timeout is not None and not is_seconds(timeout):
         msg = f"timeout must be a number of seconds or None, not {shown(timeout)}"
         raise ValueError(msg)
+    for agent in agents:
+        if not isinstance(agent, Serial):
+            kind = type(agent).__name__
+            msg = f"await_agents needs agents, not {kind} {shown(agent)}"
+            raise TypeError(msg)
     end = None if timeout is None else monotonic() + timeout
     refuse_inside("await_agents")
     expected: list[tuple[Serial[Any], Action, Waiter]] = []

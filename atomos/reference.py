@@ -112,12 +112,11 @@ class ARef(WaitedFor[T]):
 
     def __repr__(self) -> str:
         """Show the name and the latest committed value."""
-        value = latest(self).value
         extras: Extras | None = self._extras
         name = (
             "" if extras is None or extras.name is None else f", name={extras.name!r}"
         )
-        return f"{type(self).__name__}({value!r}{name})"
+        return f"{type(self).__name__}({self._shown()}{name})"
 
     # Watches
 

@@ -496,6 +496,12 @@ def test_an_agent_that_fails_ends_all_waits():
         job.join()
 
 
+@pytest.mark.parametrize("other", [3, None, Ref(1), Agent])
+def test_await_agents_with_what_is_none(other):
+    with pytest.raises(TypeError, match="await_agents needs agents, not"):
+        await_agents(Agent(0), other)
+
+
 def test_await_agents_with_one_that_has_failed():
     agent = Agent(0, error_handler=ignore)
     agent.send(boom)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar, overload
 
 from atomos.stm import _solo
 from atomos.stm._arguments import shown
-from atomos.stm._cell import latest
 from atomos.stm._fitness import refuse_uncallable
 from atomos.stm._seat import seated, seats
 from atomos.stm._waited import WaitedFor
@@ -63,7 +62,7 @@ class AtomicReference(WaitedFor[T]):
 
     def __repr__(self) -> str:
         """Show the latest committed value."""
-        return f"{type(self).__name__}({latest(self).value!r})"
+        return f"{type(self).__name__}({self._shown()})"
 
     def _refuse(self, value: object) -> NoReturn:
         msg = (

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from atomos.errors import AtomosError
 from atomos.multiprocessing._anonymous import anonymous_home
 from atomos.multiprocessing._codec import not_encoded
 from atomos.multiprocessing._homes import attach
@@ -63,6 +64,16 @@ class Shared(WaitedFor[T]):
         self._home = home
         self._newest = NOWHERE
         home.cells[key] = self
+
+    def _shown(self) -> str:
+        """Return the value as `repr` shows it, or which error there is instead.
+
+        Loggers and debuggers call `repr`, also once the space is closed.
+        """
+        try:
+            return super()._shown()
+        except AtomosError as error:
+            return f"<{type(error).__name__}>"
 
     def _name(self) -> str | None:
         """Return the name that travels with it."""

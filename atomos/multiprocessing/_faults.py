@@ -84,6 +84,8 @@ def _of_number(number: int | None, text: str, path: str) -> SpaceError:
         return SpaceAccessError(f"no right to use {path} ({text}): {_RIGHTS}")
     if number == errno.ENOENT:
         return SpaceError(f"{path} is not there ({text}): make its folder first")
+    if number == errno.ENOTDIR:
+        return SpaceError(f"{path} is below a file ({text}): name another path")
     if number in (errno.EMFILE, errno.ENFILE):
         return SpaceError(f"too many files are open for {path}: raise that limit")
     return SpaceError(f"{path} cannot be used ({text}): look at the disk")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from atomos.errors import SpaceAccessError, SpaceCorruptError, SpaceError
 from atomos.multiprocessing._codec import CODECS
+from atomos.multiprocessing._faults import fail
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -94,6 +95,7 @@ def make_folder(path: str, wanted: Settings, besides: Container[str] = ()) -> Se
     Raises:
         SpaceAccessError: It may not be written.
         SpaceCorruptError: The folder has something else in it.
+        SpaceError: It cannot be made for another reason, such as a full disk.
     """
     try:
         try:
@@ -115,9 +117,8 @@ def make_folder(path: str, wanted: Settings, besides: Container[str] = ()) -> Se
                 raise SpaceCorruptError(msg) from None
             os.chmod(path, 0o700)
         return _write_settings(path, wanted)
-    except PermissionError as error:
-        msg = f"no right to make a space in {path}: name a path that you may write"
-        raise SpaceAccessError(msg) from error
+    except OSError as error:
+        fail(error, path)
 
 
 def enlarge(path: str, settings: Settings) -> None:

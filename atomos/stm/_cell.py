@@ -135,6 +135,10 @@ class Cell(Generic[T]):
         """Return what messages call this cell."""
         return f"{type(self).__name__} at {id(self):#x}"
 
+    def _shown(self) -> str:
+        """Return what `repr` shows of the value: the latest committed one."""
+        return repr(latest(self).value)
+
     def _admit(self, value: T) -> None:
         """Raise if `value` may not be stored. Called outside every lock."""
 

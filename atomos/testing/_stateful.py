@@ -56,6 +56,9 @@ def transaction(**strategies: st.SearchStrategy[Any]) -> Callable[[M], M]:
     Args:
         **strategies: One for each argument of the method after the state.
 
+    Raises:
+        TypeError: One of them is no strategy of Hypothesis.
+
     Cost: O(1).
 
     Example:
@@ -75,6 +78,14 @@ def transaction(**strategies: st.SearchStrategy[Any]) -> Callable[[M], M]:
         >>> Counter.TestCase.settings = settings(max_examples=5, database=None)
         >>> Counter.TestCase().runTest()
     """
+    for name, strategy in strategies.items():
+        if not isinstance(strategy, st.SearchStrategy):
+            kind = type(strategy).__name__
+            msg = (
+                f"transaction needs a strategy for {name}, not {kind} "
+                f"{shown(strategy)}; st.just() makes one of a value"
+            )
+            raise TypeError(msg)
 
     def mark(method: M) -> M:
         setattr(method, _MARK, strategies)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -194,6 +195,8 @@ def test_a_closed_space(space):
             call()
     space.close()
     assert repr(space).endswith("closed)")
+    assert repr(ref) == "Ref(<SpaceClosedError>, name='a')"
+    assert repr(n) == "AtomicInteger(<SpaceClosedError>)"
 
 
 def test_a_value_that_cannot_be_pickled(space):
@@ -286,6 +289,34 @@ def test_settings_of_another_version(path, reopen):
         json.dump(settings, target)
     with pytest.raises(SpaceCorruptError, match="another version"):
         multiprocessing.open(path)
+
+
+def test_a_path_where_no_folder_can_be(tmp_path, kind):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(SpaceError, match="below a file"):
+        multiprocessing.open(tmp_path / "file" / "space", engine=kind)
+    if os.path.isdir("/proc/self"):
+        with pytest.raises(SpaceError, match="/proc/self/space"):
+            multiprocessing.open("/proc/self/space", engine=kind)
+
+
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [
+        (errno.ENOSPC, SpaceFullError),
+        (errno.EROFS, SpaceAccessError),
+        (errno.EACCES, SpaceAccessError),
+        (errno.EIO, SpaceError),
+    ],
+)
+def test_a_disk_on_which_no_folder_can_be(tmp_path, monkeypatch, number, error):
+    def fails(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "makedirs", fails)
+    with pytest.raises(error, match=str(tmp_path)) as caught:
+        multiprocessing.open(tmp_path / "space")
+    assert isinstance(caught.value.__cause__, OSError)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

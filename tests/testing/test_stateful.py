@@ -175,3 +175,8 @@ def test_readers_come_after_what_they_have_seen():
                 done = run_interleaved(Schedule((gap, 0)), reader(form), write)
             expected = ["write", "read"] if done.results[0] else ["read", "write"]
             assert order.names() == expected, str(done)
+
+
+def test_a_rule_needs_strategies():
+    with pytest.raises(TypeError, match="needs a strategy for n, not int 3"):
+        transaction(n=3)
