@@ -29,11 +29,12 @@ PRINTED = {
 #: Programs that do real work, and the end of what they print.
 WORKS = {
     "chat_clients": "50 clients heard 6250 lines",
+    "gateway_clients": "72 answered, 18 hung up on",
     "ledger": "1796 payments booked, 204 rejected",
     "scheduler": "20 done, 1 failed, 9 skipped",
 }
 #: What these import.
-PARTS = {"chat"}
+PARTS = {"chat", "gateway", "limiter", "pool"}
 
 #: The class that a user would write.
 TAUGHT = {
@@ -74,7 +75,7 @@ def test_it_works(name):
     assert python(f"{name}.py").endswith(WORKS[name])
 
 
-@pytest.mark.parametrize("name", [*WORKS, *PARTS])
+@pytest.mark.parametrize("name", sorted([*WORKS, *PARTS]))
 def test_what_works_has_less_than_150_lines(name):
     lines = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8").splitlines()
     assert len(lines) < 150
@@ -127,6 +128,166 @@ def test_a_scheduler_refuses_what_cannot_end():
     assert python("-c", code).splitlines() == [
         "these wait for each other: ['a', 'b', 'a']",
         "a needs c, which is no job",
+    ]
+
+
+#: Helpers of the tests below: what a call raises, and a connection that is none.
+CALLS = """
+from concurrent.futures import ThreadPoolExecutor
+
+def raised(enter):
+    try:
+        with enter():
+            return "nothing"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+class Line:
+    made = []
+
+    def __init__(self):
+        self.open = True
+        self.made.append(self)
+
+    def close(self):
+        self.open = False
+"""
+
+
+def test_a_limiter_takes_both_permits_or_neither():
+    """And a client with no permit left is told so, the others are not held up."""
+    code = CALLS + (
+        "from limiter import Limiter\n"
+        "with Limiter(limit=3, each=1, per=3600) as limiter:\n"
+        "    with limiter.permit('ann'):\n"
+        "        print(raised(lambda: limiter.permit('ann', timeout=0.01)))\n"
+        "    print(raised(lambda: limiter.permit('ann', timeout=0)))\n"
+        "    print(limiter.left.deref())\n"
+        "    print(raised(lambda: limiter.permit('bob')))\n"
+        "    print(raised(lambda: limiter.permit('cid')))\n"
+        "    print(raised(lambda: limiter.permit('dee', timeout=0.01)))\n"
+        "    print(sorted(limiter.clients.deref()), limiter.left.deref())"
+    )
+    assert python("-c", code).splitlines() == [
+        "LimitExceeded: no permit for ann in 0.01 s",
+        "LimitExceeded: no permit for ann in 0 s",
+        "2",
+        "nothing",
+        "nothing",
+        "LimitExceeded: no permit for dee in 0.01 s",
+        "['ann', 'bob', 'cid'] 0",
+    ]
+
+
+def test_a_permit_comes_back_after_an_error_and_when_its_time_is_over():
+    code = CALLS + (
+        "from limiter import Limiter\n"
+        "from time import monotonic\n"
+        "with Limiter(limit=1, each=1, per=0.2) as limiter:\n"
+        "    try:\n"
+        "        with limiter.permit('ann'):\n"
+        "            begin = monotonic()\n"
+        "            raise KeyError('ann')\n"
+        "    except KeyError:\n"
+        "        pass\n"
+        "    with limiter.permit('bob'):\n"
+        "        print(monotonic() - begin >= 0.2, *limiter.clients.deref())\n"
+        "    limiter.left.wait_for(lambda n: n == 1)\n"
+        "    print(limiter.clients.deref(), limiter.resting.deref())"
+    )
+    assert python("-c", code).splitlines() == ["True bob", "{} ()"]
+
+
+@pytest.mark.parametrize(
+    ("make", "call", "close", "told"),
+    [
+        (
+            "limiter.Limiter(0, 1, 1).__enter__()",
+            "permit('ann')",
+            "__exit__()",
+            "LimiterClosed: no permit for ann: the limiter is closed",
+        ),
+        (
+            "pool.Pool(Line, 0)",
+            "connection()",
+            "close()",
+            "PoolClosed: no connection: the pool is closed",
+        ),
+    ],
+)
+def test_who_waits_is_told_that_it_was_closed(make, call, close, told):
+    """Also who comes later."""
+    code = CALLS + (
+        "import limiter, pool, threading\n"
+        f"it = {make}\n"
+        f"enter = lambda: it.{call}\n"
+        "tried, take = threading.Semaphore(0), it.take\n"
+        "def try_to_take(*args):\n"
+        "    try:\n"
+        "        return take(*args)\n"
+        "    finally:\n"
+        "        tried.release()\n"
+        "it.take = try_to_take\n"
+        "with ThreadPoolExecutor(3) as threads:\n"
+        "    waiting = [threads.submit(raised, enter) for _ in range(3)]\n"
+        "    for _ in waiting:\n"
+        "        tried.acquire()\n"
+        f"    it.{close}\n"
+        "    print(*{job.result() for job in waiting}, raised(enter), sep='\\n')"
+    )
+    assert python("-c", code).splitlines() == [told, told]
+
+
+def test_a_pool_replaces_a_broken_connection_and_loses_no_slot():
+    """Nor does it if one cannot be opened; all that it has opened is closed."""
+    code = CALLS + (
+        "from pool import Pool\n"
+        "pool = Pool(Line, 1)\n"
+        "with pool.connection() as one:\n"
+        "    print(raised(lambda: pool.connection(timeout=0.01)))\n"
+        "try:\n"
+        "    with pool.connection() as same:\n"
+        "        raise ConnectionError\n"
+        "except ConnectionError:\n"
+        "    print(same is one, one.open)\n"
+        "pool.connect = lambda: 1 / 0\n"
+        "print(raised(pool.connection), len(pool.free.deref()))\n"
+        "pool.connect = Line\n"
+        "with pool.connection() as other:\n"
+        "    pool.close()\n"
+        "    print(other is not one, other.open)\n"
+        "print([line.open for line in Line.made])"
+    )
+    assert python("-c", code).splitlines() == [
+        "PoolTimeout: no connection in 0.01 s",
+        "True False",
+        "ZeroDivisionError: division by zero 1",
+        "True True",
+        "[False, False]",
+    ]
+
+
+def test_a_gateway_takes_a_permit_and_a_connection_or_neither():
+    code = CALLS + (
+        "from gateway import Gateway\n"
+        "from limiter import Limiter\n"
+        "from pool import Pool\n"
+        "def left():\n"
+        "    return limiter.left.deref(), len(pool.free.deref())\n"
+        "with Limiter(limit=2, each=2, per=3600) as limiter:\n"
+        "    pool = Pool(Line, 1)\n"
+        "    gateway = Gateway(limiter, pool)\n"
+        "    def enter():\n"
+        "        return gateway.connection('ann', timeout=0.01)\n"
+        "    with pool.connection():\n"
+        "        print(raised(enter), *left())\n"
+        "    print(raised(enter), raised(enter), *left())\n"
+        "    print(raised(enter), *left())"
+    )
+    assert python("-c", code).splitlines() == [
+        "Busy: no turn for ann in 0.01 s 2 0",
+        "nothing nothing 0 1",
+        "Busy: no turn for ann in 0.01 s 0 1",
     ]
 
 
