@@ -30,6 +30,7 @@ PRINTED = {
 WORKS = {
     "chat_clients": "50 clients heard 6250 lines",
     "gateway_clients": "72 answered, 18 hung up on",
+    "index": "100 files; the totals of each snapshot agree",
     "ledger": "1796 payments booked, 204 rejected",
     "scheduler": "20 done, 1 failed, 9 skipped",
 }
@@ -289,6 +290,42 @@ def test_a_gateway_takes_a_permit_and_a_connection_or_neither():
         "nothing nothing 0 1",
         "Busy: no turn for ann in 0.01 s 0 1",
     ]
+
+
+def test_an_index_is_that_of_the_files_and_tells_what_is_not_read(tmp_path):
+    (tmp_path / "a.py").write_text("x = y = x\n")
+    (tmp_path / "b.py").write_text("y.x()\n")
+    (tmp_path / "c.py").write_bytes(b"\xff\n")
+    code = (
+        "import index, pathlib\n"
+        f"snapshots, unreadable = index.run(pathlib.Path({str(tmp_path)!r}))\n"
+        "print(snapshots[-1].counts() == {'x': 3, 'y': 2}, snapshots[-1].files)\n"
+        "print(*(path.name for path in unreadable))\n"
+        "try:\n"
+        f"    index.run(pathlib.Path({str(tmp_path / 'none')!r}))\n"
+        "except FileNotFoundError as error:\n"
+        "    print(str(error).startswith('there are no Python files in'))"
+    )
+    assert python("-c", code).splitlines() == ["True 2", "c.py", "True"]
+
+
+def test_the_reader_of_an_index_refuses_totals_that_do_not_agree():
+    code = (
+        "import index\n"
+        "from collections import Counter\n"
+        "from atomos import atomically\n"
+        "from atomos._demo.corpus import Source\n"
+        "made = index.Index(['p'])\n"
+        "made.add(Source('p/a.py', 'p'), Counter(x=2))\n"
+        "atomically(made.names.set, 3)\n"
+        "reader = index.Reader(made)\n"
+        "reader.complete.reset(True)\n"
+        "try:\n"
+        "    reader.read()\n"
+        "except AssertionError as error:\n"
+        "    print(error)"
+    )
+    assert "the buckets hold 2 names, the total 3" in python("-c", code)
 
 
 @pytest.mark.parametrize("name", PRINTED)
