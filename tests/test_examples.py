@@ -33,9 +33,10 @@ WORKS = {
     "index": "100 files; the totals of each snapshot agree",
     "ledger": "1796 payments booked, 204 rejected",
     "scheduler": "20 done, 1 failed, 9 skipped",
+    "web_clients": "20 clients bought 100 seats, none of them twice",
 }
 #: What these import.
-PARTS = {"chat", "gateway", "limiter", "pool"}
+PARTS = {"chat", "gateway", "limiter", "pool", "web"}
 
 #: The class that a user would write.
 TAUGHT = {
@@ -326,6 +327,81 @@ def test_the_reader_of_an_index_refuses_totals_that_do_not_agree():
         "    print(error)"
     )
     assert "the buckets hold 2 names, the total 3" in python("-c", code)
+
+
+def test_a_theatre_refuses_what_it_cannot_sell_and_changes_nothing():
+    code = (
+        "import web_clients as w\n"
+        "from web import make_app\n"
+        "with w.served(make_app()) as port, w.connected(port) as server:\n"
+        "    def book(name, *seats, method='POST'):\n"
+        "        asked = {'name': name, 'seats': seats}\n"
+        "        print(w.ask(server, method, '/book', asked))\n"
+        "    book('ann', 'A1', 'A2')\n"
+        "    book('bob', 'A3', 'A2')\n"
+        "    book('bob', 'A3', 'A3')\n"
+        "    book('bob', 'A3', 'Z9')\n"
+        "    book('bob', 'A1', method='DELETE')\n"
+        "    book('ann', 'A1', method='DELETE')\n"
+        "    print(w.ask(server, 'GET', '/total')[1])\n"
+        "    print(*w.ask(server, 'GET', '/wait?seen=2&seconds=0.01'))\n"
+        "    print(*w.ask(server, 'GET', '/wait?seen=x'))\n"
+        "    print(*w.ask(server, 'POST', '/book', ['ann']))"
+    )
+    assert python("-c", code).splitlines() == [
+        "(200, {'change': 1})",
+        "(409, 'seat A2 is taken')",
+        "(409, 'seat A3 is taken')",
+        "(409, 'there is no seat Z9')",
+        "(409, 'seat A1 is not yours')",
+        "(200, {'change': 2})",
+        "{'owners': {'A2': 'ann'}, 'free': 99, 'takings': 25, 'changes': 2}",
+        "204 ",
+        "400 seen is a number, and seconds, too",
+        "400 a name and seats are needed, as JSON",
+    ]
+
+
+def test_the_total_of_a_theatre_is_of_one_instant():
+    """Seats that are booked while it is read are all in it, or none."""
+    code = (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from copy import copy\n"
+        "from web import Theatre\n"
+        "theatre = Theatre(rows='A', places=3)\n"
+        "class Slow:\n"
+        "    def deref(self):\n"
+        "        with ThreadPoolExecutor() as pool:\n"
+        "            pool.submit(theatre.change, None, 'ann', ['A1', 'A3']).result()\n"
+        "        return theatre.seats['A2'].deref()\n"
+        "slow = copy(theatre)\n"
+        "slow.seats = {**theatre.seats, 'A2': Slow()}\n"
+        "print(slow.total())\n"
+        "print(list(theatre.total()['owners']), theatre.free.deref())"
+    )
+    assert python("-c", code).splitlines() == [
+        "{'owners': {}, 'free': 3, 'takings': 0, 'changes': 0}",
+        "['A1', 'A3'] 1",
+    ]
+
+
+def test_a_theatre_wakes_who_waits_and_logs_after_the_answer():
+    code = (
+        "import web_clients as w\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from web import make_app\n"
+        "app = make_app()\n"
+        "def wait():\n"
+        "    with w.connected(port) as server:\n"
+        "        return w.ask(server, 'GET', '/wait?seen=0')\n"
+        "with w.served(app) as port, ThreadPoolExecutor() as pool:\n"
+        "    waiting = pool.submit(wait)\n"
+        "    with w.connected(port) as server:\n"
+        "        w.ask(server, 'POST', '/book', {'name': 'ann', 'seats': ['B7']})\n"
+        "    print(waiting.result()[1]['owners'])\n"
+        "    print(*app.state.theatre.log.wait_for(bool, timeout=30))"
+    )
+    assert python("-c", code).splitlines() == ["{'B7': 'ann'}", "1: POST ann B7"]
 
 
 @pytest.mark.parametrize("name", PRINTED)
