@@ -43,7 +43,13 @@ MODULES = [
     "atomos.stm.ref",
     "atomos.testing",
 ]
-WITHOUT_EXAMPLES = ("changelog.md", "design.md", "glossary.md", "index.md")
+WITHOUT_EXAMPLES = (
+    "changelog.md",
+    "design.md",
+    "examples.md",
+    "glossary.md",
+    "index.md",
+)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 TEST_NAME = re.compile(r"`(tests/[\w./*]+)`")
