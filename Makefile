@@ -49,9 +49,12 @@ $(VENV)/.demo: EXTRAS := demo
 $(VENV)/.test: EXTRAS := test,demo$(LMDB)
 $(VENV)/.parallel: EXTRAS := test,demo,parallel$(LMDB)
 $(VENV)/.bench: EXTRAS := bench$(LMDB)
+$(VENV)/.peers: EXTRAS := bench,peers
+$(VENV)/.plots: EXTRAS := bench,plots
 $(VENV)/.docs: EXTRAS := docs
 $(VENV)/.dev: EXTRAS := dev
-$(VENV)/.demo $(VENV)/.test $(VENV)/.parallel $(VENV)/.bench $(VENV)/.docs $(VENV)/.dev: $(VENV)/.made
+INSTALLED := demo test parallel bench peers plots docs dev
+$(INSTALLED:%=$(VENV)/.%): $(VENV)/.made
 	$(if $(and $(FREE_THREADED),$(filter %/.dev %/.docs,$@)),@$(NO_TOOLS))
 	@echo "Installing atomos[$(EXTRAS)] in $(VENV)"
 	@$(PIP_INSTALL) --editable '.[$(EXTRAS)]'
@@ -90,6 +93,19 @@ parallel: $(VENV)/.parallel ## Run each test on three threads at once
 .PHONY: bench
 bench: $(VENV)/.bench ## Run the benchmarks
 	$(PY) -m benchmarks $(ARGS)
+
+.PHONY: bench-peers
+bench-peers: $(VENV)/.peers ## Compare with other packages, locks and Clojure
+	$(PY) -m benchmarks.compare $(ARGS)
+
+.PHONY: bench-peers-all
+bench-peers-all: ## The same on each interpreter found
+	@.ci/interpreters | while read -r tag version path; do \
+	  $(MAKE) --no-print-directory bench-peers PYTHON="$$path" || exit; done
+
+.PHONY: bench-page
+bench-page: $(VENV)/.plots ## Make the plots and tables of docs/performance.md from these
+	$(PY) -m benchmarks.compare --page
 
 .PHONY: soak
 soak: $(VENV)/.test ## Make faults under load for 10 minutes, and show what they leave
