@@ -52,6 +52,7 @@ PLACES = {
     "test_benchmarks.py": MACHINE,
     "test_callsite.py::test_under_": INTERPRETER,
     "test_clock.py": CLOCK,
+    "test_compare": MACHINE,
     "test_debug": WRAPPED,
     "test_demo.py": MACHINE,
     "test_docs.py": DOCTEST,

@@ -11,6 +11,18 @@ if TYPE_CHECKING:
     from benchmarks.banks import Bank
 
 OURS = "atomos"
+#: What needs nothing but this library and Python.
+OWN = (
+    OURS,
+    "atomos Atom",
+    "atomos AtomicInteger",
+    "atomos LongAdder",
+    "lock",
+    "ordered locks",
+    "global lock",
+    "object with a lock",
+)
+NOT_WANTED = "peer not wanted"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from atomos import Atom, AtomicInteger, Ref
 from benchmarks.compare.atomics import Locked, installed
-from benchmarks.compare.contestant import OURS
+from benchmarks.compare.contestant import NOT_WANTED, OURS, OWN
 from benchmarks.peers import PeerError, old_atomos, stm
 from benchmarks.rows_memory import per_object, per_version
 
@@ -43,6 +43,8 @@ def memory_round(settings: Settings) -> dict[str, dict[str, float | str]]:
     objects: dict[str, float | str] = {}
     for name, maker in MAKERS.items():
         try:
+            if not settings.use_peers and name not in OWN:
+                raise PeerError(NOT_WANTED)
             objects[name] = per_object(maker(), settings.count(5_000))()
         except PeerError as error:
             objects[name] = str(error)

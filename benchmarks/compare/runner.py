@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.compare.clojure import NAME as CLOJURE
 from benchmarks.compare.clojure import Clojure
+from benchmarks.compare.contestant import NOT_WANTED, OWN
 from benchmarks.compare.memory import OBJECT, TITLES, VERSION, memory_round
 from benchmarks.compare.period import spend
 from benchmarks.compare.store import Cell
@@ -35,16 +36,6 @@ if TYPE_CHECKING:
 #: threads, of which each runs for 5 ms, take five turns in it.
 PERIOD = 0.25
 BY_KEY = {workload.key: workload for workload in WORKLOADS}
-NOT_WANTED = "peer not wanted"
-#: What runs with `use_peers` off: it needs nothing else.
-OWN = (
-    "atomos",
-    "atomos LongAdder",
-    "lock",
-    "ordered locks",
-    "global lock",
-    "object with a lock",
-)
 
 
 def seconds_of(workload: Workload, settings: Settings) -> float:

@@ -1,0 +1,219 @@
+"""The comparison with other packages: it checks its results, and finds wrong ones.
+
+How fast anything is, no test asks.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks import peers
+from benchmarks.banks import Bank
+from benchmarks.compare import __main__ as program
+from benchmarks.compare import runner, store, workloads
+from benchmarks.compare.clojure import Clojure
+from benchmarks.compare.contestant import OURS, OWN, Ledger, Single
+from benchmarks.compare.memory import TITLES, memory_round
+from benchmarks.compare.period import Period, Worker, spend
+from benchmarks.compare.store import Cell, Results
+from benchmarks.compare.workloads import THREADS, WORKLOADS
+from benchmarks.measure import Settings
+
+TINY = Settings(rounds=1, scale=0.02, use_peers=False)
+BY_KEY = {workload.key: workload for workload in WORKLOADS}
+EACH = [
+    pytest.param(workload, name, id=f"{workload.key}-{name}")
+    for workload in WORKLOADS
+    for name in workload.contestants
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch):
+    """Peers that are here already are used; none is fetched."""
+
+    def present(requirement, *_):
+        folder = peers.home() / requirement.replace("==", "-")
+        if folder.is_dir():
+            return folder
+        raise peers.PeerError(f"{requirement} is not installed")
+
+    monkeypatch.setattr(peers, "install", present)
+    monkeypatch.setattr(workloads, "MANY", 200)
+
+
+def contestant(workload, name):
+    try:
+        return workload.contestants[name]()
+    except peers.PeerError as error:
+        pytest.skip(str(error))
+
+
+def checked(workload, given, threads=3, seconds=0.02):
+    trial = BY_KEY[workload].prepare(given, threads)
+    figures = spend(seconds, trial.workers)
+    trial.check()
+    return figures
+
+
+# The workloads
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(("workload", "name"), EACH)
+def test_each_contestant_keeps_the_invariant_of_each_workload(workload, name, threads):
+    given = contestant(workload, name)
+    figures = checked(workload.key, given, threads)
+    assert sorted(figures) == sorted(workload.operations)
+
+
+@pytest.mark.parametrize("key", BY_KEY)
+def test_clojure_keeps_the_invariants_and_names_the_same_operations(key):
+    try:
+        clojure = Clojure()
+    except peers.PeerError as error:
+        pytest.skip(str(error))
+    with clojure:
+        figures = clojure.ask(key, 3, 0.02)
+        with pytest.raises(peers.PeerError, match="Clojure"):
+            clojure.ask("no such workload", 1, 0.02)
+    assert sorted(figures) == sorted(BY_KEY[key].operations)
+    assert clojure.versions["clojure"].startswith("1.")
+
+
+@pytest.mark.parametrize("key", ["counter-shared", "counter-own", "swap"])
+def test_a_lost_addition_is_found(key):
+    def forget_one(box, times):
+        box[0] += times - 1
+
+    forgetful = Single(lambda: [0], forget_one, lambda box: box[0])
+    with pytest.raises(AssertionError, match="the count is"):
+        checked(key, forgetful, threads=1)
+
+
+class Box:
+    """A balance without a lock."""
+
+    def __init__(self):
+        self.balance = workloads.START
+
+
+def ledger(transfer, total=None):
+    def whole(boxes):
+        return sum(box.balance for box in boxes)
+
+    def open_bank(size):
+        boxes = [Box() for _ in range(size)]
+        return Bank(boxes, transfer, lambda box: box.balance)
+
+    return Ledger(open_bank, total or whole)
+
+
+@pytest.mark.parametrize("key", ["transfer", "read-mostly", "hot", "long-reader"])
+def test_lost_money_is_found(key):
+    def lose(a, b, n):
+        a.balance -= n
+
+    with pytest.raises(AssertionError, match="instead of"):
+        checked(key, ledger(lose))
+
+
+@pytest.mark.parametrize("key", ["transfer", "read-mostly", "long-reader"])
+def test_a_torn_sum_is_found(key):
+    def move_nothing(a, b, n):
+        pass
+
+    torn = ledger(move_nothing, total=lambda boxes: workloads.START * len(boxes) - 1)
+    with pytest.raises(AssertionError, match="a sum is"):
+        checked(key, torn)
+
+
+def test_a_transfer_not_done_on_the_hot_account_is_found():
+    with pytest.raises(AssertionError, match="the hot account is"):
+        checked("hot", ledger(lambda a, b, n: None), threads=1)
+
+
+# Working for a time
+
+
+def test_work_that_ends_too_late_is_done_but_not_timely():
+    period = Period(3600)
+    worker = Worker("thing", lambda: 5)
+    steps = iter([5, 5])
+
+    def step():
+        count = next(steps)
+        if worker.done:
+            period._end = 0.0
+        return count
+
+    worker.step = step
+    worker.work(period)
+    assert (worker.done, worker.timely) == (10, 5)
+
+
+def test_what_was_not_finished_in_time_has_no_figure():
+    assert spend(0, [Worker("thing", lambda: 1)]) == {"thing": None}
+
+
+def test_the_figure_is_of_all_threads_together(monkeypatch):
+    workers = [Worker("thing", lambda: 1, timely=30), Worker("thing", lambda: 1)]
+    assert spend(0, workers)["thing"] == 0
+    workers[1].timely = 20
+    monkeypatch.setattr(Worker, "work", lambda self, period: None)
+    assert spend(10, workers) == {"thing": 10 / 50}
+
+
+# The runner
+
+
+def test_everything_is_measured_and_stored(tmp_path):
+    begun = []
+    cells, clojure = runner.measure(list(program.ALL), TINY, begun.append)
+    assert clojure == {}
+    assert len(begun) == len(WORKLOADS) + 1
+    assert len(cells) == len(WORKLOADS) * len(THREADS) + len(TITLES)
+    for cell in cells:
+        assert len(cell.figures) >= 1, cell
+        assert set(cell.figures) <= set(OWN)
+        assert set(cell.missing.values()) <= {"not here: peer not wanted"}
+        for figures in cell.figures.values():
+            assert [len(values) for values in figures.values()] == [1] * len(figures)
+    results = Results("3.99", "2030-01-01", {}, {}, 1, 0.005, cells)
+    store.write(tmp_path / "new" / "peers-3.99.json", results)
+    assert store.read_all(tmp_path / "new") == [results]
+
+
+def test_a_peer_that_is_not_here_is_left_out_with_the_reason(monkeypatch):
+    def absent():
+        raise peers.PeerError("it was never written")
+
+    lone = SimpleNamespace(contestants={"one": absent}, prepare=None)
+    assert runner.tried(lone, "one", 1, 0) == "not here: it was never written"
+
+
+def test_a_wrong_result_is_a_failure():
+    lose = ledger(lambda a, b, n: setattr(a, "balance", 0))
+    wrong = SimpleNamespace(
+        contestants={"one": lambda: lose}, prepare=BY_KEY["hot"].prepare
+    )
+    outcome = runner.tried(wrong, "one", 1, 0.01)
+    assert outcome.startswith("failed: AssertionError: the bank has")
+
+
+def test_who_fails_once_has_no_figures():
+    cells = runner.Cells()
+    for outcome in ({"x": 1.0}, "failed: so", {"x": 2.0}):
+        cells.add("w", 1, "one", outcome)
+        cells.add("w", 1, "two", {"x": None})
+    assert cells.all() == [
+        Cell("w", 1, {"two": {"x": [None] * 3}}, {"one": "failed: so"})
+    ]
+
+
+def test_memory_is_measured_of_what_is_here():
+    found = memory_round(Settings(1, 0.01))
+    assert found["memory-object"][OURS] > 50
+    assert found["memory-version"][OURS] > 20
