@@ -15,7 +15,7 @@ from benchmarks.compare import interpreter, page, plots, store
 from benchmarks.compare.memory import TITLES
 from benchmarks.compare.runner import PERIOD, measure
 from benchmarks.compare.workloads import WORKLOADS
-from benchmarks.machine import describe
+from benchmarks.machine import describe, load
 from benchmarks.measure import Settings
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def run(keys: Sequence[str], settings: Settings) -> store.Results:
     steps = settings.rounds * (sum(key not in TITLES for key in keys) + memory)
     with table.progress(steps) as begin:
         cells, clojure = measure(keys, settings, begin)
+    machine["load after"] = load()
     return store.Results(
         interpreter.tag(),
         date,

@@ -74,7 +74,7 @@ class Clojure:
         self._process.stdout.close()
 
     def ask(self, workload: str, threads: int, seconds: float) -> dict[str, Any]:
-        """Run `workload`; return operation -> seconds for one, or None.
+        """Run `workload`; return operation -> measure -> seconds for one, or None.
 
         Raises:
             PeerError: It failed, or found its own result wrong.

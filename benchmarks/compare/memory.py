@@ -20,6 +20,8 @@ TITLES = {
     OBJECT: "memory of one object",
     VERSION: "memory of one old version of a ref",
 }
+#: The measure.
+BYTES = "bytes"
 #: Old versions of each ref.
 DEPTH = 20
 

@@ -11,8 +11,11 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from benchmarks.compare.clojure import NAME as CLOJURE
 from benchmarks.compare.contestant import OURS
-from benchmarks.compare.memory import TITLES
+from benchmarks.compare.memory import BYTES, TITLES
+from benchmarks.compare.period import CPU, WALL
+from benchmarks.compare.transactions import LEDGERS
 from benchmarks.compare.workloads import THREADS, WORKLOADS
 from benchmarks.measure import ratios
 
@@ -20,11 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from benchmarks.compare.store import Cell, Results
+    from benchmarks.compare.workloads import Workload
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "performance.md"
 BLOCK = re.compile(r"(<!-- figures: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 #: What a cell of a table says of what there is no figure for.
 NOTHING = "–"
+ATOMICS = [one for one in WORKLOADS if one.contestants is not LEDGERS]
+TRANSACTIONS = [one for one in WORKLOADS if one.contestants is LEDGERS]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -51,25 +57,30 @@ def _by_threads(results: Results, workload: str) -> dict[int, Cell]:
     return {cell.threads: cell for cell in results.cells if cell.workload == workload}
 
 
+def _ratios(cell: Cell, other: str, operation: str, measure: str) -> list[float]:
+    """Return atomos / `other` of the rounds in which both finished one in time."""
+    ours = cell.figures[OURS][operation][measure]
+    theirs = cell.figures[other][operation][measure]
+    pairs = [
+        (a, b)
+        for a, b in zip(ours, theirs, strict=True)
+        if a is not None and b is not None
+    ]
+    return ratios([a for a, _ in pairs], [b for _, b in pairs])
+
+
 def ratio(cell: Cell, other: str, operation: str) -> str:
-    """Return atomos / `other` in words: the median, the smallest and the largest."""
+    """Return atomos / `other` of CPU time: the median, the smallest and the largest."""
     if other not in cell.figures or OURS not in cell.figures:
         return NOTHING
-    pairs = [
-        (ours, theirs)
-        for ours, theirs in zip(
-            cell.figures[OURS][operation], cell.figures[other][operation], strict=True
-        )
-        if ours is not None and theirs is not None
-    ]
-    if not pairs:
-        starved = None in cell.figures[other][operation]
+    found = _ratios(cell, other, operation, CPU)
+    if not found:
+        starved = None in cell.figures[other][operation][CPU]
         return f"{other if starved else OURS}: none"
-    found = ratios([ours for ours, _ in pairs], [theirs for _, theirs in pairs])
     words = f"**{_number(median(found))}** "
     words += f"({_number(min(found))}..{_number(max(found))})"
-    rounds = len(cell.figures[OURS][operation])
-    return words if len(pairs) == rounds else f"{words}, {len(pairs)} of {rounds}"
+    rounds = len(cell.figures[OURS][operation][CPU])
+    return words if len(found) == rounds else f"{words}, {len(found)} of {rounds}"
 
 
 def ratio_table(every: Sequence[Results], workload: str, operation: str) -> str:
@@ -86,6 +97,40 @@ def ratio_table(every: Sequence[Results], workload: str, operation: str) -> str:
     return _table(["Python", "atomos / …", *threads], rows)
 
 
+def _range(cells: Iterable[Cell], other: str, operation: str, measure: str) -> str:
+    """Return the smallest and the largest median of atomos / `other` in `cells`."""
+    found = [
+        _ratios(cell, other, operation, measure)
+        for cell in cells
+        if other in cell.figures
+    ]
+    medians = [median(values) for values in found if values]
+    if not medians:
+        return NOTHING
+    return f"{_number(min(medians))}..{_number(max(medians))}"
+
+
+def overview_table(
+    every: Sequence[Results], workloads: Sequence[Workload], measure: str
+) -> str:
+    """Return a table of all that `workloads` were run with, over numbers of threads."""
+    names = [name for name in (*workloads[0].contestants, CLOJURE) if name != OURS]
+    rows = []
+    for workload in workloads:
+        for operation in workload.operations:
+            for gil, words in (("on", "with"), ("off", "without")):
+                cells = [
+                    cell
+                    for results in every
+                    if results.machine.get("gil") == gil
+                    for cell in results.cells
+                    if cell.workload == workload.key and OURS in cell.figures
+                ]
+                shown = [_range(cells, name, operation, measure) for name in names]
+                rows.append([f"{workload.key}: {operation}", words, *shown])
+    return _table(["Workload", "GIL", *names], rows)
+
+
 def time_table(every: Sequence[Results]) -> str:
     """Return a table of what atomos takes for one operation, absolutely."""
     rows = []
@@ -93,11 +138,14 @@ def time_table(every: Sequence[Results]) -> str:
         for operation in workload.operations:
             for results in every:
                 cells = _by_threads(results, workload.key).values()
-                figures = [cell.figures.get(OURS, {}).get(operation) for cell in cells]
+                figures = [
+                    cell.figures.get(OURS, {}).get(operation, {}).get(CPU, ())
+                    for cell in cells
+                ]
                 shown = [
                     _time(median(timely)) if timely else NOTHING
                     for values in figures
-                    for timely in [[one for one in values or () if one is not None]]
+                    for timely in [[one for one in values if one is not None]]
                 ]
                 what = f"{workload.key}: {operation}"
                 rows.append([what, results.interpreter, *shown])
@@ -110,7 +158,11 @@ def memory_table(every: Sequence[Results], key: str) -> str:
     names = {name: None for cell in cells for name in cell.figures}
 
     def shown(cell: Cell, name: str) -> str:
-        values = [one for one in cell.figures.get(name, {}).get("bytes", ()) if one]
+        values = [
+            one
+            for one in cell.figures.get(name, {}).get("memory", {}).get(BYTES, ())
+            if one
+        ]
         return f"{median(values):.0f}" if values else NOTHING
 
     rows = [[name, "bytes", *(shown(cell, name) for cell in cells)] for name in names]
@@ -119,7 +171,16 @@ def memory_table(every: Sequence[Results], key: str) -> str:
 
 def machine_table(every: Sequence[Results]) -> str:
     """Return a table of interpreters and what they ran on."""
-    keys = ("python", "gil", "build", "processor", "cores", "system", "load before")
+    keys = (
+        "python",
+        "gil",
+        "build",
+        "processor",
+        "cores",
+        "system",
+        "load before",
+        "load after",
+    )
     rows = [
         [one.interpreter, one.date[:10], *(one.machine.get(k, NOTHING) for k in keys)]
         for one in every
@@ -159,6 +220,10 @@ def blocks(every: Sequence[Results]) -> dict[str, str]:
         "machine": machine_table(every),
         "versions": versions_table(every),
         "missing": missing_list(every),
+        "overview-atomics": overview_table(every, ATOMICS, CPU),
+        "overview-transactions": overview_table(every, TRANSACTIONS, CPU),
+        "wall-atomics": overview_table(every, ATOMICS, WALL),
+        "wall-transactions": overview_table(every, TRANSACTIONS, WALL),
         "times": time_table(every),
         **{key: memory_table(every, key) for key in TITLES},
     }

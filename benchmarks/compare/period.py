@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import TYPE_CHECKING
 
 from benchmarks.threads import seconds_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    #: Measure -> seconds for one operation; None if none was finished in time.
+    Figures = dict[str, float | None]
+
+#: The measures: time that went by, and time of processors that the threads took. The
+#: latter hardly depends on what else the machine does.
+WALL, CPU = "wall", "cpu"
 
 
 class Period:
@@ -37,34 +44,46 @@ class Worker:
         step: Does it some times, and returns how often.
         done: How often it was done.
         timely: How often within the period.
+        cpu: Seconds of a processor that its thread took.
     """
 
     operation: str
     step: Callable[[], int]
     done: int = 0
     timely: int = 0
+    cpu: float = 0.0
 
     def work(self, period: Period) -> None:
         """Do steps as long as `period` lasts."""
-        lasts = period.lasts()
+        start, lasts = thread_time(), period.lasts()
         while lasts:
             count = self.step()
             self.done += count
             lasts = period.lasts()
             if lasts:
                 self.timely += count
+        self.cpu = thread_time() - start
 
 
-def spend(seconds: float, workers: Sequence[Worker]) -> dict[str, float | None]:
+def figures(seconds: float, workers: Sequence[Worker]) -> Figures:
+    """Return the figure of what `workers`, who do the same, did in `seconds`."""
+    timely = sum(worker.timely for worker in workers)
+    if not timely:
+        return {WALL: None, CPU: None}
+    done = sum(worker.done for worker in workers)
+    return {WALL: seconds / timely, CPU: sum(one.cpu for one in workers) / done}
+
+
+def spend(seconds: float, workers: Sequence[Worker]) -> dict[str, Figures]:
     """Let each worker work in a thread of its own, all for the same time.
 
     Returns:
-        Operation -> seconds for one, over all threads that do it; None if none was
-        finished in time.
+        Operation -> seconds for one, over all threads that do it.
     """
     period = Period(seconds)
     seconds_for([partial(worker.work, period) for worker in workers])
-    timely = dict.fromkeys((worker.operation for worker in workers), 0)
-    for worker in workers:
-        timely[worker.operation] += worker.timely
-    return {name: seconds / count if count else None for name, count in timely.items()}
+    operations = dict.fromkeys(worker.operation for worker in workers)
+    return {
+        name: figures(seconds, [one for one in workers if one.operation == name])
+        for name in operations
+    }

@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.compare.period import WALL
 from benchmarks.compare.workloads import THREADS, WORKLOADS
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def _curve(axes: Any, results: Results, workload: Workload, name: str) -> None:
     for cell in results.cells:
         if cell.workload != workload.key or name not in cell.figures:
             continue
-        figures = cell.figures[name][workload.operations[0]]
+        figures = cell.figures[name][workload.operations[0]][WALL]
         rates = [1 / seconds for seconds in figures if seconds]
         if rates:
             threads.append(cell.threads)

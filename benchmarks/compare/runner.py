@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.compare.clojure import NAME as CLOJURE
 from benchmarks.compare.clojure import Clojure
 from benchmarks.compare.contestant import NOT_WANTED, OWN
-from benchmarks.compare.memory import OBJECT, TITLES, VERSION, memory_round
+from benchmarks.compare.memory import BYTES, TITLES, memory_round
 from benchmarks.compare.period import spend
 from benchmarks.compare.store import Cell
 from benchmarks.compare.workloads import THREADS, WORKLOADS
@@ -26,11 +26,12 @@ from benchmarks.peers import PeerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from benchmarks.compare.period import Figures
     from benchmarks.compare.workloads import Workload
     from benchmarks.measure import Settings
 
-    #: Operation -> seconds for one, None if none was finished; or why there are none.
-    Outcome = dict[str, float | None] | str
+    #: Operation -> measure -> seconds for one; or why there are none.
+    Outcome = dict[str, Figures] | str
 
 #: Seconds that one contestant works at one number of threads. With the GIL nine
 #: threads, of which each runs for 5 ms, take five turns in it.
@@ -98,8 +99,10 @@ class Cells:
             cell.figures.pop(name, None)
         elif name not in cell.missing:
             mine = cell.figures.setdefault(name, {})
-            for operation, figure in outcome.items():
-                mine.setdefault(operation, []).append(figure)
+            for operation, figures in outcome.items():
+                lists = mine.setdefault(operation, {measure: [] for measure in figures})
+                for measure, figure in figures.items():
+                    lists[measure].append(figure)
 
     def all(self) -> list[Cell]:
         """Return the cells in the order of their first figures."""
@@ -135,13 +138,13 @@ def _add_memory(
     cells: Cells, found: dict[str, dict[str, float | str]], clojure: Outcome
 ) -> None:
     """Add a round of memory, of which Clojure's is all in one."""
-    for key in (OBJECT, VERSION):
+    for key in TITLES:
         for name, figure in found[key].items():
-            outcome = f"not here: {figure}" if isinstance(figure, str) else figure
-            whole: Outcome = outcome if isinstance(outcome, str) else {"bytes": outcome}
-            cells.add(key, 1, name, whole)
-        of_clojure = clojure if isinstance(clojure, str) else {"bytes": clojure[key]}
-        cells.add(key, 1, CLOJURE, of_clojure)
+            here = not isinstance(figure, str)
+            outcome = {"memory": {BYTES: figure}} if here else f"not here: {figure}"
+            cells.add(key, 1, name, outcome)
+        mine = clojure if isinstance(clojure, str) else {"memory": clojure[key]}
+        cells.add(key, 1, CLOJURE, mine)
 
 
 def measure(

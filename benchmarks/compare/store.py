@@ -16,14 +16,16 @@ class Cell:
     Attributes:
         workload: Its key.
         threads: How many.
-        figures: Contestant -> operation -> one figure for each round: seconds for one
-            operation, or bytes; None where none was finished in time.
+        figures: Contestant -> operation -> measure -> a figure for each round: seconds
+            for one operation, or bytes; None where none was finished in time.
         missing: Contestant -> why it has no figures.
     """
 
     workload: str
     threads: int
-    figures: dict[str, dict[str, list[float | None]]] = field(default_factory=dict)
+    figures: dict[str, dict[str, dict[str, list[float | None]]]] = field(
+        default_factory=dict
+    )
     missing: dict[str, str] = field(default_factory=dict)
 
 

@@ -4,7 +4,8 @@
 ;; threads and a number of seconds, and each line out the answer as JSON. What a
 ;; workload needs is run once, untimed, before its first answer, for the JIT compiler.
 
-(import '(java.util.concurrent CyclicBarrier)
+(import '(java.lang.management ManagementFactory ThreadMXBean)
+        '(java.util.concurrent CyclicBarrier)
         '(java.util.concurrent.atomic AtomicLong))
 
 (def start 1000)
@@ -22,15 +23,17 @@
 ;; Working for a given time: a worker is an operation and a step, which returns how
 ;; often it did the operation.
 
+(def ^ThreadMXBean threads-bean (ManagementFactory/getThreadMXBean))
+
 (defn work [^AtomicLong end nanos step]
   (.compareAndSet end 0 (+ (System/nanoTime) (long nanos)))
   (let [over (.get end)]
-    (loop [done 0, timely 0, lasts true]
+    (loop [done 0, timely 0, lasts true, start (.getCurrentThreadCpuTime threads-bean)]
       (if lasts
         (let [n (long (step))
               still (< (System/nanoTime) over)]
-          (recur (+ done n) (if still (+ timely n) timely) still))
-        {:done done :timely timely}))))
+          (recur (+ done n) (if still (+ timely n) timely) still start))
+        {:done done :timely timely :cpu (- (.getCurrentThreadCpuTime threads-bean) start)}))))
 
 (defn spend [seconds workers]
   (let [barrier (CyclicBarrier. (count workers))
@@ -149,8 +152,12 @@
         results (spend seconds workers)]
     (check results)
     (into {} (for [[operation those] (group-by :operation results)
-                   :let [timely (reduce + (map :timely those))]]
-               [operation (when (pos? timely) (/ seconds (double timely)))]))))
+                   :let [timely (reduce + (map :timely those))
+                         cpu (/ (reduce + (map :cpu those)) 1e9)]]
+               [operation
+                (if (pos? timely)
+                  {"wall" (/ seconds (double timely)) "cpu" (/ cpu (done those))}
+                  {"wall" nil "cpu" nil})]))))
 
 ;; Memory: what the heap has grown by, for one object.
 
@@ -176,18 +183,18 @@
       found)))
 
 (defn memory []
-  {"memory-object" (bytes-per-object ref 100000)
-   "memory-version" (bytes-per-version 2000 20)})
+  {"memory-object" {"bytes" (bytes-per-object ref 100000)}
+   "memory-version" {"bytes" (bytes-per-version 2000 20)}})
 
 ;; Questions and answers
 
-(defn json [pairs]
-  (let [shown (fn [value] (cond (nil? value) "null"
-                                (string? value) (pr-str value)
-                                :else (str (double value))))]
-    (str "{" (apply str (interpose ", " (for [[key value] pairs]
-                                          (str (pr-str key) ": " (shown value)))))
-         "}")))
+(defn json [value]
+  (cond (nil? value) "null"
+        (string? value) (pr-str value)
+        (map? value) (str "{" (apply str (interpose ", " (for [[key one] value]
+                                                           (str (pr-str key) ": " (json one)))))
+                          "}")
+        :else (str (double value))))
 
 (def warm (atom #{}))
 
