@@ -16,7 +16,7 @@ from benchmarks.compare import runner, store, workloads
 from benchmarks.compare.clojure import Clojure
 from benchmarks.compare.contestant import OURS, OWN, Ledger, Single
 from benchmarks.compare.memory import TITLES, memory_round
-from benchmarks.compare.period import Period, Worker, spend
+from benchmarks.compare.period import Period, Worker, figures, spend
 from benchmarks.compare.store import Cell, Results
 from benchmarks.compare.workloads import THREADS, WORKLOADS
 from benchmarks.measure import Settings
@@ -53,9 +53,9 @@ def contestant(workload, name):
 
 def checked(workload, given, threads=3, seconds=0.02):
     trial = BY_KEY[workload].prepare(given, threads)
-    figures = spend(seconds, trial.workers)
+    found = spend(seconds, trial.workers)
     trial.check()
-    return figures
+    return found
 
 
 # The workloads
@@ -65,21 +65,22 @@ def checked(workload, given, threads=3, seconds=0.02):
 @pytest.mark.parametrize(("workload", "name"), EACH)
 def test_each_contestant_keeps_the_invariant_of_each_workload(workload, name, threads):
     given = contestant(workload, name)
-    figures = checked(workload.key, given, threads)
-    assert sorted(figures) == sorted(workload.operations)
+    found = checked(workload.key, given, threads)
+    assert sorted(found) == sorted(workload.operations)
 
 
-@pytest.mark.parametrize("key", BY_KEY)
-def test_clojure_keeps_the_invariants_and_names_the_same_operations(key):
+def test_clojure_keeps_the_invariants_and_names_the_same_operations():
     try:
         clojure = Clojure()
     except peers.PeerError as error:
         pytest.skip(str(error))
     with clojure:
-        figures = clojure.ask(key, 3, 0.02)
+        for key, workload in BY_KEY.items():
+            found = clojure.ask(key, 3, 0.02)
+            assert sorted(found) == sorted(workload.operations)
+            assert {name for one in found.values() for name in one} == {"wall", "cpu"}
         with pytest.raises(peers.PeerError, match="Clojure"):
             clojure.ask("no such workload", 1, 0.02)
-    assert sorted(figures) == sorted(BY_KEY[key].operations)
     assert clojure.versions["clojure"].startswith("1.")
 
 
@@ -155,15 +156,23 @@ def test_work_that_ends_too_late_is_done_but_not_timely():
 
 
 def test_what_was_not_finished_in_time_has_no_figure():
-    assert spend(0, [Worker("thing", lambda: 1)]) == {"thing": None}
+    late = Worker("thing", lambda: 1)
+    assert spend(0, [late]) == {"thing": {"wall": None, "cpu": None}}
+    assert (late.done, late.timely) == (1, 0)
 
 
-def test_the_figure_is_of_all_threads_together(monkeypatch):
-    workers = [Worker("thing", lambda: 1, timely=30), Worker("thing", lambda: 1)]
-    assert spend(0, workers)["thing"] == 0
-    workers[1].timely = 20
-    monkeypatch.setattr(Worker, "work", lambda self, period: None)
-    assert spend(10, workers) == {"thing": 10 / 50}
+def test_the_figure_is_of_all_threads_together():
+    one = Worker("thing", lambda: 1, done=40, timely=30, cpu=6.0)
+    other = Worker("thing", lambda: 1, done=20, timely=20, cpu=3.0)
+    assert figures(10, [one, other]) == {"wall": 10 / 50, "cpu": 9 / 60}
+
+
+def test_each_operation_has_its_own_figure():
+    workers = [Worker("a", lambda: 1), Worker("a", lambda: 1), Worker("b", lambda: 10)]
+    found = spend(0.01, workers)
+    assert list(found) == ["a", "b"]
+    assert found["b"]["wall"] == 0.01 / workers[2].timely
+    assert workers[0].timely + workers[1].timely == round(0.01 / found["a"]["wall"])
 
 
 # The runner
@@ -179,8 +188,9 @@ def test_everything_is_measured_and_stored(tmp_path):
         assert len(cell.figures) >= 1, cell
         assert set(cell.figures) <= set(OWN)
         assert set(cell.missing.values()) <= {"not here: peer not wanted"}
-        for figures in cell.figures.values():
-            assert [len(values) for values in figures.values()] == [1] * len(figures)
+        for operations in cell.figures.values():
+            for measures in operations.values():
+                assert {len(values) for values in measures.values()} == {1}
     results = Results("3.99", "2030-01-01", {}, {}, 1, 0.005, cells)
     store.write(tmp_path / "new" / "peers-3.99.json", results)
     assert store.read_all(tmp_path / "new") == [results]
@@ -205,12 +215,11 @@ def test_a_wrong_result_is_a_failure():
 
 def test_who_fails_once_has_no_figures():
     cells = runner.Cells()
-    for outcome in ({"x": 1.0}, "failed: so", {"x": 2.0}):
+    for outcome in ({"x": {"cpu": 1.0}}, "failed: so", {"x": {"cpu": 2.0}}):
         cells.add("w", 1, "one", outcome)
-        cells.add("w", 1, "two", {"x": None})
-    assert cells.all() == [
-        Cell("w", 1, {"two": {"x": [None] * 3}}, {"one": "failed: so"})
-    ]
+        cells.add("w", 1, "two", {"x": {"cpu": None}})
+    kept = {"two": {"x": {"cpu": [None, None, None]}}}
+    assert cells.all() == [Cell("w", 1, kept, {"one": "failed: so"})]
 
 
 def test_memory_is_measured_of_what_is_here():

@@ -28,7 +28,10 @@ def some(cells):
 
 
 def pair(ours, theirs):
-    return Cell("hot", 1, {OURS: {"transfer": ours}, "stm": {"transfer": theirs}})
+    def both(values):
+        return {"transfer": {"cpu": values, "wall": values}}
+
+    return Cell("hot", 1, {OURS: both(ours), "stm": both(theirs)})
 
 
 @pytest.mark.parametrize(
@@ -46,7 +49,8 @@ def test_a_ratio_is_in_words(ours, theirs, words):
 
 
 def test_who_was_left_out_stands_on_the_page_with_the_reason():
-    cell = Cell("hot", 1, {OURS: {"transfer": [1.0]}}, {NAME: "not here: no java"})
+    cell = pair([1.0], [1.0])
+    cell.missing[NAME] = "not here: no java"
     assert ratio(cell, NAME, "transfer") == page.NOTHING
     found = blocks([some([cell])])["missing"]
     assert found == "- Python 3.99, Clojure: not here: no java (hot)"
@@ -62,8 +66,8 @@ def test_a_block_is_filled_and_what_is_around_it_stays():
 
 
 def test_a_block_that_there_is_not_is_refused():
-    with pytest.raises(KeyError, match="no such"):
-        fill("<!-- figures: no such -->\n<!-- end -->", [])
+    with pytest.raises(KeyError, match="no-such"):
+        fill("<!-- figures: no-such -->\n<!-- end -->", [])
 
 
 def test_the_tables_of_the_page_say_what_is_stored():

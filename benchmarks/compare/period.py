@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING
 
@@ -21,18 +22,20 @@ WALL, CPU = "wall", "cpu"
 
 
 class Period:
-    """A stretch of time on the wall. It begins when someone first asks about it."""
+    """A stretch of time on the wall."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._end: float | None = None
+        self._end = inf
+
+    def begin(self) -> None:
+        """Let it begin now, unless it has begun."""
+        if self._end == inf:
+            self._end = perf_counter() + self._seconds
 
     def lasts(self) -> bool:
         """Whether it is not over yet."""
-        now = perf_counter()
-        if self._end is None:
-            self._end = now + self._seconds
-        return now < self._end
+        return perf_counter() < self._end
 
 
 @dataclass
@@ -54,8 +57,10 @@ class Worker:
     cpu: float = 0.0
 
     def work(self, period: Period) -> None:
-        """Do steps as long as `period` lasts."""
-        start, lasts = thread_time(), period.lasts()
+        """Do steps as long as `period` lasts, but at least one."""
+        start = thread_time()
+        period.begin()
+        lasts = True
         while lasts:
             count = self.step()
             self.done += count
