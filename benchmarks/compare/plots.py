@@ -44,7 +44,7 @@ def _curve(axes: Any, results: Results, workload: Workload, name: str) -> None:
             middle.append(median(rates))
             below.append(median(rates) - min(rates))
             above.append(max(rates) - median(rates))
-    style = {"color": COLOURS[name], "marker": "o", "markersize": 4, "capsize": 2}
+    style = {"color": COLOURS[name], "marker": "o", "markersize": 4}
     if threads:
         axes.errorbar(threads, middle, yerr=(below, above), label=name, **style)
 
@@ -59,6 +59,7 @@ def _draw(every: Sequence[Results], workload: Workload, path: Path) -> None:
             _curve(axes, results, workload, name)
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
+        axes.minorticks_off()  # half of the file
         axes.set_xticks(THREADS, map(str, THREADS))
         axes.set_title(f"Python {results.interpreter}", fontsize=10)
         axes.set_xlabel("threads")
