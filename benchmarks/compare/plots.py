@@ -69,7 +69,9 @@ def _draw(every: Sequence[Results], workload: Workload, path: Path) -> None:
     for axes in rows[0]:
         handles, labels = axes.get_legend_handles_labels()
         shown.update(zip(labels, handles, strict=True))
-    figure.legend(shown.values(), shown.keys(), loc="outside right", fontsize=8)
+    figure.legend(
+        list(shown.values()), list(shown), loc="outside right center", fontsize=8
+    )
     figure.savefig(path, metadata={"Date": None})
 
 
@@ -82,7 +84,7 @@ def draw(every: Sequence[Results], folder: Path = FOLDER) -> list[Path]:
     import matplotlib as mpl
 
     # Text stays text, and the same figures make the same file.
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "atomos"}
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "atomos"}
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{workload.key}.svg" for workload in WORKLOADS]
     with mpl.rc_context(settings):

@@ -140,9 +140,10 @@ def _add_memory(
     """Add a round of memory, of which Clojure's is all in one."""
     for key in TITLES:
         for name, figure in found[key].items():
-            here = not isinstance(figure, str)
-            outcome = {"memory": {BYTES: figure}} if here else f"not here: {figure}"
-            cells.add(key, 1, name, outcome)
+            if isinstance(figure, str):
+                cells.add(key, 1, name, f"not here: {figure}")
+            else:
+                cells.add(key, 1, name, {"memory": {BYTES: figure}})
         mine = clojure if isinstance(clojure, str) else {"memory": clojure[key]}
         cells.add(key, 1, CLOJURE, mine)
 
