@@ -101,7 +101,7 @@ bench-peers: $(VENV)/.peers ## Compare with other packages, locks and Clojure
 .PHONY: bench-peers-all
 bench-peers-all: ## The same on each interpreter found
 	@.ci/interpreters | while read -r tag version path; do \
-	  $(MAKE) --no-print-directory bench-peers PYTHON="$$path" || exit; done
+	  $(MAKE) --no-print-directory bench-peers PYTHON="$$path" </dev/null || exit; done
 
 .PHONY: bench-page
 bench-page: $(VENV)/.plots ## Make the plots and tables of docs/performance.md from these
