@@ -24,6 +24,8 @@ from helpers import (
     start,
     transact,
 )
+from interrupts import preempted_at_each_opcode
+from interrupts import within as in_the_middle
 
 from atomos import Atom, Ref, check, dosync, outside
 from atomos.errors import TraceFileError
@@ -460,6 +462,25 @@ def test_a_file_that_another_trace_is_written_to_is_refused(path, tmp_path):
     with trace(path):  # it is replaced
         transact("decorator", ref.deref, name="third")
     assert Trace(path).names() == ["third #1: committed"]
+
+
+def test_of_two_that_open_a_file_at_once_one_is_refused(path):
+    def scenario():
+        def claim():
+            try:
+                return TraceFile(path)
+            except TraceFileError:
+                return None
+
+        def check(*files):
+            opened = [one for one in files if one is not None]
+            for one in opened:
+                one.close()
+            assert len(opened) == 1
+
+        return claim, claim, check
+
+    assert preempted_at_each_opcode(scenario, in_the_middle(TraceFile._claim)) > 20
 
 
 @pytest.mark.parametrize("path", [None, 1, b"trace.json"])
