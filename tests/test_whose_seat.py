@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from _thread import get_ident
 from contextvars import Context
 
 import pytest
 from helpers import FORMS, PATIENCE, elsewhere, start, transact, until
+from interrupts import stopped_once
 
 from atomos import Atom, Ref, atomically, dosync, outside
 from atomos.errors import CommuteError, NoTransactionError
@@ -330,6 +332,44 @@ def test_after_a_fork_the_child_has_its_own_seat_only():
 
     try:
         assert atomically(body) == 0
+    finally:
+        go_on.set()
+        job.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_after_a_fork_nobody_sits_where_a_thread_was_that_looked_for_its_record():
+    """It had its token in a frame, which nobody ends in the child.
+
+    A new thread of the child has, in most cases, the ident of one of the parent.
+    """
+    parked, go_on, ref = threading.Event(), threading.Event(), Ref(0)
+
+    def looks(frame):
+        return frame.f_code is my_record.__code__ and "token" in frame.f_locals
+
+    def park():
+        parked.set()
+        assert go_on.wait(PATIENCE)
+
+    def body():
+        ref.set(1)
+        stopped_once(my_record, looks, park)
+
+    job = start(atomically, body)
+    assert parked.wait(PATIENCE)
+    try:
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                sys.settrace(None)
+                threading.settrace(None)
+                found = [elsewhere(ref.deref) for _ in range(3)]
+                status = 0 if found == [0, 0, 0] else 2
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     finally:
         go_on.set()
         job.join()
