@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import runpy
 import sys
 from collections import defaultdict
+from contextvars import Context
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -399,6 +401,43 @@ def test_threads_that_have_ended_are_forgotten(path, monkeypatch):
             elsewhere(transact, "decorator", lambda: ref.set(1))
         assert len(tracers[0]._threads) <= 2
     assert len(Trace(path).attempts) == 20
+
+
+@pytest.mark.parametrize("how", ["thread has ended", "trace ends"])
+def test_an_attempt_that_ends_just_then_has_one_bar(path, how):
+    """Its thread is about to be forgotten, or the trace is closed."""
+    ref, number = Ref(0), itertools.count()
+
+    def generator():
+        with dosync(read_only=True, name="block"):
+            yield ref.deref()
+
+    def begun():
+        block = generator()
+        next(block)
+        return block
+
+    def scenario():
+        file = path.with_name(f"trace{next(number)}.json")
+        tracing = trace(file)
+        tracing.__enter__()
+        block = elsewhere(begun) if how == "thread has ended" else Context().run(begun)
+
+        def other():
+            if how == "thread has ended":
+                transact("decorator", ref.deref, name="other")
+            else:
+                tracing.__exit__(None, None, None)
+
+        def check(*_):
+            tracing.__exit__(None, None, None) if how == "thread has ended" else None
+            names = [name for name in Trace(file).names() if name.startswith("block")]
+            assert len(names) == 1, names
+
+        return block.close, other, check
+
+    moments = in_the_middle(_trace.Tracer.ended, _trace.Tracer._keep)
+    assert preempted_at_each_opcode(scenario, moments) > 20
 
 
 def test_the_picture_of_the_manual(path):
