@@ -97,7 +97,7 @@ class Pool:
         except sqlite3.Error:
             self._drop(connection)  # it is of no more use
             return
-        if self.shut or len(self._idle) >= _IDLE:
+        if len(self._idle) >= _IDLE:
             self._drop(connection)
         else:
             self._idle.append(connection)
