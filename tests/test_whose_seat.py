@@ -309,6 +309,27 @@ def test_a_thread_with_the_ident_of_a_dead_one_has_a_seat_of_its_own():
     assert len(set(found)) == 20, "no record was used twice"
 
 
+def test_another_thread_makes_the_next_attempt_of_a_loop():
+    """A generator that pauses between attempts may go on in any thread."""
+    cells, other, tries = Cells(), Ref(0), []
+
+    def loop():
+        for tx in dosync():
+            yield
+            with tx:
+                tries.append(get_ident())
+                cells.put(other.deref())
+                if len(tries) == 1:
+                    elsewhere(atomically, other.set, 1)
+
+    steps = loop()
+    next(steps)
+    next(steps)
+    assert elsewhere(next, steps, "done") == "done"
+    assert cells.seen() == (1, 1)
+    assert len(set(tries)) == 2
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_after_a_fork_the_child_has_its_own_seat_only():
     parked, go_on = threading.Event(), threading.Event()
