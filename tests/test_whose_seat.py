@@ -8,6 +8,8 @@ import sys
 import threading
 from _thread import get_ident
 from contextvars import Context
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 import pytest
 from helpers import FORMS, PATIENCE, elsewhere, start, transact, until
@@ -15,6 +17,7 @@ from interrupts import stopped_once
 
 from atomos import Atom, Ref, atomically, dosync, outside
 from atomos.errors import CommuteError, NoTransactionError
+from atomos.stm._owner import Asyncio
 from atomos.stm._registry import my_record
 from atomos.stm._seat import BLOCKS, seats
 
@@ -307,6 +310,28 @@ def test_a_thread_with_the_ident_of_a_dead_one_has_a_seat_of_its_own():
         thread.start()
         thread.join()
     assert len(set(found)) == 20, "no record was used twice"
+
+
+def test_what_is_being_imported_is_not_picked_up(monkeypatch):
+    """Another thread imports asyncio, whose functions are replaced at the end."""
+    module = ModuleType("asyncio.tasks")
+    module.__spec__ = ModuleSpec("asyncio.tasks", None)
+    module.current_task = lambda loop: pytest.fail("it was replaced later")
+    module.__spec__._initializing = True
+    monkeypatch.setitem(sys.modules, "asyncio.tasks", module)
+    monkeypatch.setattr(Asyncio, "running_loop", object)
+    monkeypatch.setattr(Asyncio, "current_task", None)
+    cells = Cells()
+    with dosync():
+        cells.put(1)
+    assert cells.seen() == (1, 1)
+    assert Asyncio.current_task is None
+    module.current_task = asyncio.tasks.current_task
+    module.__spec__._initializing = False
+    with dosync():
+        cells.put(2)
+    assert cells.seen() == (2, 2)
+    assert Asyncio.current_task is module.current_task
 
 
 def test_another_thread_makes_the_next_attempt_of_a_loop():
