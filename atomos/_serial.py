@@ -222,15 +222,15 @@ class Serial(Performer[T]):
             AgentShutdownError: The pool takes nothing any more.
         """
         self._schedule()
-        if self._failure is not None:
-            self._tell(self._waiting())
-
-    def _tell(self, waiting: list[Waiter]) -> None:
-        """Let waiters go on, with an error if it has failed.
-
-        They are found first: those who come after a restart are not told.
-        """
         failure = self._failure
+        if failure is not None:
+            waiting = self._waiting()
+            # If it was restarted meanwhile, what they wait for has yet to be run.
+            if self._failure is failure:
+                self._tell(waiting, failure)
+
+    def _tell(self, waiting: list[Waiter], failure: BaseException | None) -> None:
+        """Let waiters go on, with an error if it has failed."""
         for waiter in waiting:
             waiter.tell(None if failure is None else self._failed(failure))
 
@@ -293,4 +293,6 @@ class Serial(Performer[T]):
             self._actions.remove(action)  # at the head, in most cases
         except ValueError:
             pass
-        self._tell(action.waiting())
+        # They are found first: those who come after a restart are not told.
+        waiting = action.waiting()
+        self._tell(waiting, self._failure)

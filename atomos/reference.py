@@ -99,8 +99,9 @@ class ARef(WaitedFor[T]):
 
     def _admit(self, value: T) -> None:
         extras: Extras | None = self._extras
-        if extras is not None and extras.validator is not None:
-            ask(extras.validator, value, self._label())
+        validator = None if extras is None else extras.validator
+        if validator is not None:  # looked at once: another thread may take it away
+            ask(validator, value, self._label())
 
     def _committed(self, old: T, new: T) -> None:
         if self._extras.watches:

@@ -351,3 +351,29 @@ def test_the_end_of_a_queue_that_becomes_shorter_meanwhile():
 
     assert _last(Shorter("abc")) == "c"
     assert _last(deque()) is None
+
+
+def test_who_waits_for_an_agent_that_is_restarted_is_not_told_that_all_has_run():
+    """The worker tells of a failure that another thread has just repaired."""
+
+    def scenario():
+        pool, expected = Manual(), []
+        agent = Agent(0, executor=pool, error_handler=ignore)
+        agent.send(fail).send(add, 1)
+        _expect(agent, expected)
+        ((_, action, waiter),) = expected
+
+        def check(*_):
+            if waiter.gate.acquire(blocking=False):
+                assert action.done or isinstance(waiter.error, AgentFailedError)
+            pool.run_all()
+            assert (action.done, agent.deref()) == (True, 6)
+
+        return pool.run_one, lambda: agent.restart(5), check
+
+    moments = within(Serial._hand_on, Serial._waiting, Serial._tell)
+
+    def after_the_failure(frame):
+        return moments(frame) and frame.f_locals["self"].error is not None
+
+    assert preempted_at_each_opcode(scenario, after_the_failure) > 10

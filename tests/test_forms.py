@@ -24,6 +24,7 @@ from helpers import (
     start,
     transact,
 )
+from interrupts import preempted_at_each_opcode, within
 
 from atomos import Atom, Ref, atomically, dosync
 from atomos.errors import (
@@ -34,6 +35,7 @@ from atomos.errors import (
     TransactionTimeout,
     ValidationError,
 )
+from atomos.reference import ARef
 
 
 class Broken(Exception):
@@ -998,3 +1000,21 @@ def test_an_equality_of_its_own_is_refused():
         class Equal(Ref):
             def __eq__(self, other):
                 return True
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_validator_that_is_taken_away_while_it_is_asked_for(kind):
+    """What is written is accepted, by the one or by none."""
+
+    def scenario():
+        cell = CELLS[kind](0, validator=lambda n: n >= 0)
+
+        def take_away():
+            cell.set_validator(None)
+
+        def check(*_):
+            assert cell.deref() == 1
+
+        return lambda: commit(cell, 1), take_away, check
+
+    assert preempted_at_each_opcode(scenario, within(ARef._admit)) > 10

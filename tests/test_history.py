@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from opcode import opmap
+from threading import Event
 
 import pytest
-from helpers import Snapshot, commit, elsewhere
-from interrupts import preempted_at_each_opcode, within
+from helpers import Snapshot, commit, done_or_blocked, elsewhere, start, wait
+from interrupts import preempted_at_each_opcode, stopped_once, within
 
 from atomos import Ref
 from atomos.errors import HistoryLostError
 from atomos.stm import _history
 from atomos.stm._cell import latest
 from atomos.stm._history import Deep, read_old, trim, trim_all
+from atomos.stm._registry import registry
+from atomos.stm._snapshots import open_snapshot
+from atomos.stm._turn import clock
 
 IN_A_TRIM = within(
     trim,
@@ -213,6 +217,48 @@ def test_a_reader_that_began_after_the_commit_keeps_nothing():
     first.close()
     trim(ref, ref._newest, [ref._newest.number])
     assert ref.history_count == 0
+
+
+def has_a_read_point(frame):
+    """A snapshot is being opened, and others cannot know of it yet."""
+    return frame.f_code is open_snapshot.__code__ and "point" in frame.f_locals
+
+
+def decided(frame):
+    """A commit has its number, and the clock does not show it yet."""
+    records = [one.pending for one in registry.records]
+    return any(one is not None and one.number > clock.now for one in records)
+
+
+@pytest.mark.parametrize("total", [2, 3])
+def test_a_trim_in_the_middle_of_a_commit_drops_nothing_of_who_begins(total):
+    """Who has begun before that commit finds the clock as it was, and goes on."""
+    refs = [Ref(0) for _ in range(total)]
+    stopped, go_on, jobs, begun = Event(), Event(), [], []
+
+    def trim_and_wait():
+        jobs.append(start(refs[0].trim_history))
+        done_or_blocked(jobs[-1])
+        stopped.set()
+        wait(go_on)
+
+    def write():
+        pairs = [part for ref in refs for part in (ref, 1)]
+        stopped_once(lambda: commit(*pairs), decided, trim_and_wait)
+
+    def meet():
+        jobs.append(start(write))
+        wait(stopped)
+
+    try:
+        stopped_once(lambda: begun.append(Snapshot()), has_a_read_point, meet)
+    finally:
+        go_on.set()
+        for job in jobs:
+            job.join()
+    assert [begun[0].read(ref) for ref in refs] == [0] * total
+    begun[0].close()
+    assert refs[0].deref() == 1
 
 
 @pytest.mark.parametrize("total", [9, 33, 50])

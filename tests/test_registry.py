@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+from queue import SimpleQueue
 
 import pytest
 from helpers import (
     FORMS,
+    PATIENCE,
     Attempts,
     Parked,
     Snapshot,
     commit,
     elsewhere,
+    start,
     transact,
     until,
 )
@@ -201,6 +204,74 @@ def test_one_is_closed_from_outside_while_its_thread_opens_or_closes_another(ste
         return open_and_read, first.close, check
 
     assert preempted_at_each_opcode(scenario, within(step)) > 5
+
+
+class Owner:
+    """A thread that does what it is told, and has a snapshot open."""
+
+    def __init__(self):
+        self._told, self._answers = SimpleQueue(), SimpleQueue()
+        self.job = start(self._run)
+        self.first = self.do(Snapshot)
+
+    def _run(self):
+        while (fn := self._told.get(timeout=PATIENCE)) is not None:
+            try:
+                self._answers.put((fn(), None))
+            except BaseException as error:
+                self._answers.put((None, error))
+
+    def do(self, fn):
+        self._told.put(fn)
+        result, error = self._answers.get(timeout=PATIENCE)
+        if error is not None:
+            raise error
+        return result
+
+    def end(self):
+        self._told.put(None)
+        self.job.join()
+
+
+@pytest.mark.parametrize("how", ["opens", "closes"])
+def test_its_thread_opens_or_closes_another_while_one_is_closed_from_outside(how):
+    """Where the thread finds the one that has ended, and takes it out itself."""
+    ref = Ref(0)
+
+    def scenario():
+        owner = Owner()
+        second = owner.do(Snapshot) if how == "closes" else None
+
+        def other():
+            return owner.do(Snapshot if second is None else second.close)
+
+        def check(_, opened):
+            elsewhere(commit, ref, ref.deref() + 1)
+            if opened is not None:
+                assert owner.do(lambda: opened.read(ref)) == ref.deref() - 1
+                owner.do(opened.close)
+            elsewhere(commit, ref, ref.deref() + 1)
+            owner.end()
+            assert ref.history_count == 0
+
+        return owner.first.close, other, check
+
+    assert preempted_at_each_opcode(scenario, within(close_snapshot)) > 5
+
+
+def test_the_last_one_is_closed_from_outside_while_its_thread_ends_a_block():
+    """The thread has seen that there is one, and then there is none."""
+
+    def scenario():
+        first, plain = Snapshot(), dosync()
+
+        def run():
+            with plain:
+                pass
+
+        return run, first.close, lambda *_: None
+
+    assert preempted_at_each_opcode(scenario, within(close_snapshot)) > 5
 
 
 # A snapshot whose end was cut short

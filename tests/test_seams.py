@@ -9,8 +9,18 @@ import threading
 
 import pytest
 from helpers import PATIENCE
+from interrupts import preempted_at_each_opcode, within
 
-from atomos import Atom, AtomicInteger, AtomicStampedReference, Ref, debug, dosync
+import atomos
+from atomos import (
+    Atom,
+    AtomicInteger,
+    AtomicStampedReference,
+    Ref,
+    atomically,
+    debug,
+    dosync,
+)
 from atomos.stm import (
     _commit,
     _hearing,
@@ -21,6 +31,7 @@ from atomos.stm import (
     _statistics,
     collecting,
 )
+from atomos.stm._attempts import Listener as Attending
 from atomos.stm._cell import Cell
 from atomos.stm._operations import Listener, listen, unlisten
 from atomos.stm._seams import Seams, _places
@@ -180,6 +191,124 @@ def test_the_methods_are_the_originals_when_nobody_listens():
     unlisten(other)
     assert everything() == before
     assert not _places
+
+
+# Attempts
+
+
+class Attended(Attending):
+    """Hears of attempts: which have begun, and which have ended."""
+
+    hears_begin = True
+
+    def __init__(self):
+        self.begun, self.over = [], []
+
+    def begins(self, tx, attempt):
+        self.begun.append(attempt)
+
+    def ended(self, tx, attempt, cause, ref, end):
+        self.over.append(attempt)
+
+
+@pytest.mark.parametrize("change", [_hearing.listen, _hearing.unlisten])
+@pytest.mark.parametrize("stopped", ["attempt", "change"])
+def test_who_hears_of_a_beginning_hears_of_the_end(stopped, change):
+    """Also where it begins or ceases to listen just then."""
+    begin = _hearing._begin(lambda tx: None).__code__
+    inside = within(change, _hearing._Listening.replace)
+
+    def scenario():
+        always, one = Attended(), Attended()
+        _hearing.listen(always)
+        if change is _hearing.unlisten:
+            _hearing.listen(one)
+
+        def attempt():
+            atomically(Ref(0).set, 1)
+
+        def do():
+            change(one)
+
+        def check(*_):
+            _hearing.unlisten(one)
+            _hearing.unlisten(always)
+            assert one.begun == one.over
+            assert always.begun == always.over != []
+
+        return (attempt, do, check) if stopped == "attempt" else (do, attempt, check)
+
+    def when(frame):
+        return frame.f_code is begin if stopped == "attempt" else inside(frame)
+
+    assert preempted_at_each_opcode(scenario, when) > 20
+
+
+# Threads that look at the same time
+
+
+def test_a_function_is_replaced_while_another_thread_replaces_it():
+    """Each of them finds all places, and leaves the original."""
+    commit, other_way = _commit.commit, Seams()
+
+    def scenario():
+        one, calls = Seams(), []
+
+        def tells(name):
+            def wrap(commit):
+                def counted(tx):
+                    calls.append(name)
+                    return commit(tx)
+
+                return counted
+
+            return wrap
+
+        def replace():
+            one.function(_commit, "commit", tells("one"))
+
+        def replace_and_close():
+            other_way.function(_commit, "commit", tells("other"))
+            return len(other_way._held)
+
+        def check(_, places):
+            other_way.close()
+            try:
+                assert len(one._held) == places == 3
+                atomically(Ref(0).set, 1)
+                assert calls == ["one"]
+            finally:
+                one.close()
+            assert _commit.commit is _runner.commit is _scope.commit is commit
+
+        return replace, replace_and_close, check
+
+    when = within(_seams.original)
+
+    def of_this_one(frame):
+        found = frame.f_locals
+        return when(frame) and (found["owner"], found["name"]) == (_commit, "commit")
+
+    assert preempted_at_each_opcode(scenario, of_this_one) > 10
+
+
+def test_a_function_is_replaced_while_a_module_gets_a_name(monkeypatch):
+    """As the package does when a module of it is imported."""
+    original = _seams.original
+    names = (f"new_{n}" for n in itertools.count())
+
+    def imports(owner, name):
+        if owner is atomos:
+            monkeypatch.setattr(atomos, next(names), None, raising=False)
+        return original(owner, name)
+
+    monkeypatch.setattr(_seams, "original", imports)
+    seams = Seams()
+    try:
+        seams.function(_commit, "commit", lambda commit: commit)
+        assert len(seams._held) == 3
+    finally:
+        seams.close()
 
 
 # A fork

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import runpy
 import sys
 from collections import defaultdict
+from contextvars import Context
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -24,6 +26,8 @@ from helpers import (
     start,
     transact,
 )
+from interrupts import preempted_at_each_opcode
+from interrupts import within as in_the_middle
 
 from atomos import Atom, Ref, check, dosync, outside
 from atomos.errors import TraceFileError
@@ -399,6 +403,43 @@ def test_threads_that_have_ended_are_forgotten(path, monkeypatch):
     assert len(Trace(path).attempts) == 20
 
 
+@pytest.mark.parametrize("how", ["thread has ended", "trace ends"])
+def test_an_attempt_that_ends_just_then_has_one_bar(path, how):
+    """Its thread is about to be forgotten, or the trace is closed."""
+    ref, number = Ref(0), itertools.count()
+
+    def generator():
+        with dosync(read_only=True, name="block"):
+            yield ref.deref()
+
+    def begun():
+        block = generator()
+        next(block)
+        return block
+
+    def scenario():
+        file = path.with_name(f"trace{next(number)}.json")
+        tracing = trace(file)
+        tracing.__enter__()
+        block = elsewhere(begun) if how == "thread has ended" else Context().run(begun)
+
+        def other():
+            if how == "thread has ended":
+                transact("decorator", ref.deref, name="other")
+            else:
+                tracing.__exit__(None, None, None)
+
+        def check(*_):
+            tracing.__exit__(None, None, None) if how == "thread has ended" else None
+            names = [name for name in Trace(file).names() if name.startswith("block")]
+            assert len(names) == 1, names
+
+        return block.close, other, check
+
+    moments = in_the_middle(_trace.Tracer.ended, _trace.Tracer._keep)
+    assert preempted_at_each_opcode(scenario, moments) > 20
+
+
 def test_the_picture_of_the_manual(path):
     """It draws each bar and arrow of the span that it shows, as XML."""
     with trace(path):
@@ -460,6 +501,25 @@ def test_a_file_that_another_trace_is_written_to_is_refused(path, tmp_path):
     with trace(path):  # it is replaced
         transact("decorator", ref.deref, name="third")
     assert Trace(path).names() == ["third #1: committed"]
+
+
+def test_of_two_that_open_a_file_at_once_one_is_refused(path):
+    def scenario():
+        def claim():
+            try:
+                return TraceFile(path)
+            except TraceFileError:
+                return None
+
+        def check(*files):
+            opened = [one for one in files if one is not None]
+            for one in opened:
+                one.close()
+            assert len(opened) == 1
+
+        return claim, claim, check
+
+    assert preempted_at_each_opcode(scenario, in_the_middle(TraceFile._claim)) > 20
 
 
 @pytest.mark.parametrize("path", [None, 1, b"trace.json"])

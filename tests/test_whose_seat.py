@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from _thread import get_ident
 from contextvars import Context
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 import pytest
 from helpers import FORMS, PATIENCE, elsewhere, start, transact, until
+from interrupts import stopped_once
 
 from atomos import Atom, Ref, atomically, dosync, outside
 from atomos.errors import CommuteError, NoTransactionError
+from atomos.stm._owner import Asyncio
 from atomos.stm._registry import my_record
 from atomos.stm._seat import BLOCKS, seats
 
@@ -307,6 +312,49 @@ def test_a_thread_with_the_ident_of_a_dead_one_has_a_seat_of_its_own():
     assert len(set(found)) == 20, "no record was used twice"
 
 
+def test_what_is_being_imported_is_not_picked_up(monkeypatch):
+    """Another thread imports asyncio, whose functions are replaced at the end."""
+    module = ModuleType("asyncio.tasks")
+    module.__spec__ = ModuleSpec("asyncio.tasks", None)
+    module.current_task = lambda loop: pytest.fail("it was replaced later")
+    module.__spec__._initializing = True
+    monkeypatch.setitem(sys.modules, "asyncio.tasks", module)
+    monkeypatch.setattr(Asyncio, "running_loop", object)
+    monkeypatch.setattr(Asyncio, "current_task", None)
+    cells = Cells()
+    with dosync():
+        cells.put(1)
+    assert cells.seen() == (1, 1)
+    assert Asyncio.current_task is None
+    module.current_task = asyncio.tasks.current_task
+    module.__spec__._initializing = False
+    with dosync():
+        cells.put(2)
+    assert cells.seen() == (2, 2)
+    assert Asyncio.current_task is module.current_task
+
+
+def test_another_thread_makes_the_next_attempt_of_a_loop():
+    """A generator that pauses between attempts may go on in any thread."""
+    cells, other, tries = Cells(), Ref(0), []
+
+    def loop():
+        for tx in dosync():
+            yield
+            with tx:
+                tries.append(get_ident())
+                cells.put(other.deref())
+                if len(tries) == 1:
+                    elsewhere(atomically, other.set, 1)
+
+    steps = loop()
+    next(steps)
+    next(steps)
+    assert elsewhere(next, steps, "done") == "done"
+    assert cells.seen() == (1, 1)
+    assert len(set(tries)) == 2
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_after_a_fork_the_child_has_its_own_seat_only():
     parked, go_on = threading.Event(), threading.Event()
@@ -330,6 +378,44 @@ def test_after_a_fork_the_child_has_its_own_seat_only():
 
     try:
         assert atomically(body) == 0
+    finally:
+        go_on.set()
+        job.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_after_a_fork_nobody_sits_where_a_thread_was_that_looked_for_its_record():
+    """It had its token in a frame, which nobody ends in the child.
+
+    A new thread of the child has, in most cases, the ident of one of the parent.
+    """
+    parked, go_on, ref = threading.Event(), threading.Event(), Ref(0)
+
+    def looks(frame):
+        return frame.f_code is my_record.__code__ and "token" in frame.f_locals
+
+    def park():
+        parked.set()
+        assert go_on.wait(PATIENCE)
+
+    def body():
+        ref.set(1)
+        stopped_once(my_record, looks, park)
+
+    job = start(atomically, body)
+    assert parked.wait(PATIENCE)
+    try:
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                sys.settrace(None)
+                threading.settrace(None)
+                found = [elsewhere(ref.deref) for _ in range(3)]
+                status = 0 if found == [0, 0, 0] else 2
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     finally:
         go_on.set()
         job.join()

@@ -83,14 +83,21 @@ class Pool:
         return connection
 
     def give_back(self, connection: sqlite3.Connection) -> None:
-        """End what the connection has begun, and let others have it."""
+        """End what the connection has begun, and let others have it.
+
+        The caller is inside. So if it is not shut yet, `close` finds us inside, and
+        leaves the connection to us; else we do not call it any more.
+        """
+        if self.shut:
+            self._drop(connection)
+            return
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         except sqlite3.Error:
             self._drop(connection)  # it is of no more use
             return
-        if self.shut or len(self._idle) >= _IDLE:
+        if len(self._idle) >= _IDLE:
             self._drop(connection)
         else:
             self._idle.append(connection)
@@ -98,7 +105,11 @@ class Pool:
                 self._close_idle()
 
     def _drop(self, connection: sqlite3.Connection) -> None:
-        self._all.discard(connection)
+        """Close a connection, unless somebody else does: who takes it out of `_all`."""
+        try:
+            self._all.remove(connection)
+        except KeyError:
+            return
         connection.close()
 
     def close(self) -> None:
@@ -112,7 +123,11 @@ class Pool:
             entered()
             self._close_idle()
             while self._all and not others_inside():
-                self._all.pop().close()
+                try:
+                    connection = self._all.pop()
+                except KeyError:
+                    break  # the last one was given back just now
+                connection.close()
         finally:
             left()
 

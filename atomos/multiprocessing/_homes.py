@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from threading import RLock
 
+from atomos.errors import SpaceClosedError
 from atomos.multiprocessing._bells import Bells
 from atomos.multiprocessing._codec import CODECS
 from atomos.multiprocessing._engines import open_engine
@@ -66,13 +67,22 @@ def detach(home: SpaceHome) -> None:
     """
     if home.engine.queue.held:
         home.refuse_held("Space.close()")
+    mine = False
 
     def shut() -> None:
-        home.closed = True
-        home.era += 1
-        home.bells.ring()  # who sleeps hears of it
+        nonlocal mine
+        if not home.closed:  # of two that close it at once, one does
+            mine = home.closed = True
+            home.era += 1
+            home.bells.ring()  # who sleeps hears of it
 
-    home.in_turn(shut)
+    try:
+        home.in_turn(shut)
+    except SpaceClosedError:
+        if not home.closed:
+            raise
+    if not mine:
+        return
     with _lock:
         for path, one in list(_homes.items()):
             if one is home:

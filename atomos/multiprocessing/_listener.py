@@ -232,6 +232,9 @@ class Listener:
             if not self.home.closed:  # who sleeps looks by himself, and meets it, too
                 _logger.exception("hearing of commits in %r", self.home)
         finally:
+            with self.lock:  # before: who is woken starts another one
+                if self.thread is current_thread():
+                    self.thread = None
             bell.close()
             self._wake_all()
 

@@ -113,8 +113,15 @@ class Queue:
 
     @property
     def held(self) -> bool:
-        """Whether this thread holds the queue."""
-        return self._gate._is_owned()  # type: ignore[no-any-return] # not in typeshed
+        """Whether this thread holds the queue.
+
+        The gate knows its owner by an ident, which another thread may have by now. So
+        whose token is gone is not this thread.
+        """
+        if not self._gate._is_owned():
+            return False
+        owner = self._owner
+        return owner is None or owner() is not None
 
     def take(self, deadline: float | None = None) -> None:
         """Wait until nobody else holds the queue, and hold it.

@@ -105,7 +105,9 @@ class RetryBlock(Scope):
             label = loop.options.name or self._what
             loop.tx.start(loop.options, label, my_record(), rerunnable=True)
         else:
+            # A generator may make each attempt in another thread.
             loop.tx.thread = my_record()
+            loop.tx.ident = loop.tx.thread.ident
         try:
             self._start(loop.tx, loop.options)
         except BaseException:

@@ -39,22 +39,23 @@ class _Listening:
 
     Attributes:
         listeners: Replaced as a whole, under `lock`.
-        starters: Those of them that hear of beginnings.
+        told: The same, and those of them that hear of beginnings: who is told of an
+            attempt's begin must be told of its end. Replaced as a whole, likewise.
         seams: Open while there is a listener. Written under `lock`.
     """
 
-    __slots__ = ("listeners", "lock", "seams", "starters")
+    __slots__ = ("listeners", "lock", "seams", "told")
 
     def __init__(self) -> None:
         self.listeners: tuple[Listener, ...] = ()
-        self.starters: tuple[Listener, ...] = ()
+        self.told: tuple[tuple[Listener, ...], tuple[Listener, ...]] = (), ()
         self.seams = Seams()
         self.lock = allocate_lock()
 
     def replace(self, listeners: tuple[Listener, ...]) -> None:
         """Store who listens from now on."""
         self.listeners = listeners
-        self.starters = tuple(one for one in listeners if one.hears_begin)
+        self.told = listeners, tuple(one for one in listeners if one.hears_begin)
 
 
 _listening = _Listening()
@@ -106,8 +107,8 @@ def _begin(begin: Callable[[Transaction], None]) -> Callable[[Transaction], None
 
     def watched_begin(tx: Transaction) -> None:
         attempt = Attempt()
-        attempt.listeners = listening.listeners
-        for one in listening.starters:
+        attempt.listeners, starters = listening.told
+        for one in starters:
             one.begins(tx, attempt)
         before = tx.attempts
         tx.watched = attempt

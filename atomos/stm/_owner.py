@@ -53,9 +53,15 @@ def current_task() -> object | None:
 
 
 def _pick_up() -> bool:
-    """Take asyncio's functions; False while it is still being imported."""
+    """Take asyncio's functions; False while it is still being imported.
+
+    Until its end a module has functions that are replaced there. From 3.14 on the
+    first `current_task` knows nothing of the tasks that the second one tells of.
+    """
     events = modules.get("asyncio.events")
     tasks = modules.get("asyncio.tasks")
+    if getattr(getattr(tasks, "__spec__", None), "_initializing", False):
+        return False
     running_loop = getattr(events, "_get_running_loop", None)
     task = getattr(tasks, "current_task", None)
     if running_loop is None or task is None:

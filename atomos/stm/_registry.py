@@ -248,5 +248,10 @@ def forget_other_threads() -> None:
             record.ident = 0
             record.dead = True
             record.mine[0] = 0
+    # The seat of a thread whose token is in a frame would stay, for the next one with
+    # its ident.
+    ident = get_ident()
+    for other in seats.keys() - {ident}:
+        del seats[other]
     registry.lock = allocate_lock()
     registry.records = (mine,)

@@ -121,8 +121,10 @@ class Seams:
         """
         wanted = original(module, name)
         for other in _library():
-            for there in [key for key in vars(other) if original(other, key) is wanted]:
-                self.method(other, there, wrap)
+            # A copy: a package gets a name when a module of it is imported.
+            for there in list(vars(other)):
+                if original(other, there) is wanted:
+                    self.method(other, there, wrap)
 
     def close(self) -> None:
         """Take the wrappers away; again does no harm."""
@@ -138,8 +140,9 @@ class Seams:
 
 def original(owner: ModuleType, name: str) -> object:
     """Return what `owner` has under `name` when nobody looks."""
-    place = _places.get((id(owner), name))
-    return vars(owner)[name] if place is None else place.original
+    with _lock:  # both looks are of one moment
+        place = _places.get((id(owner), name))
+        return vars(owner)[name] if place is None else place.original
 
 
 def _library() -> Iterator[ModuleType]:

@@ -80,12 +80,14 @@ def close_snapshot(snapshot: Snapshot, record: ThreadRecord) -> None:
     # one from the list, and leaves that empty.
     snapshots = record.snapshots
     if snapshots:
-        if here and snapshots[0] is snapshots[-1] is snapshot:
-            record.mine[0] = 0
-        else:
-            record.mine[0] = MANY
-        if snapshot in snapshots:
+        try:
+            if here and snapshots[0] is snapshots[-1] is snapshot:
+                record.mine[0] = 0
+            else:
+                record.mine[0] = MANY
             snapshots.remove(snapshot)
+        except (IndexError, ValueError):
+            pass  # it is not open, or another thread has just taken one out
 
 
 def open_points(record: ThreadRecord) -> Sequence[int]:

@@ -113,7 +113,6 @@ class Tracer(Listener):
         found: Open | None = attempt.notes.get(self)
         if found is None:
             return
-        found.thread.lanes[found.lane] = None
         args: dict[str, Any] = {"outcome": cause.value}
         if ref is not None:
             args["lost to"] = ref
@@ -125,7 +124,11 @@ class Tracer(Listener):
         elif attempt.culprit:
             args["lost to commit"] = attempt.culprit
             self._arrows.end(attempt.culprit, found.row, end - 1)
-        self._keep(found.thread, bar_of(found, cause.value, COLOURS[cause], end, args))
+        bar = bar_of(found, cause.value, COLOURS[cause], end, args)
+        # The bar first: a thread that has ended is forgotten once its lanes are free.
+        found.thread.bars.append(bar)
+        found.thread.lanes[found.lane] = None
+        self._flush_if_due(found.thread)
 
     def failed(self, tx: Transaction, attempt: Attempt, cause: Cause) -> None:
         """Give the place of an attempt that never began to others."""
@@ -182,6 +185,9 @@ class Tracer(Listener):
 
     def _keep(self, thread: Thread, bar: Bar) -> None:
         thread.bars.append(bar)
+        self._flush_if_due(thread)
+
+    def _flush_if_due(self, thread: Thread) -> None:
         if len(thread.bars) >= FLUSH:
             self._flush(thread)
 
@@ -218,12 +224,21 @@ class Tracer(Listener):
             if self._closed:
                 return
             for thread in self._threads.copy():
+                # Before the bars: one that is about to end may have its bar already.
+                lanes = list(thread.lanes)
                 events = self._drain(thread)
-                for found in list(thread.lanes):
+                drawn = {
+                    (event["tid"], event["ts"])
+                    for event in events
+                    if event["cat"].startswith("attempt,")
+                }
+                for found in lanes:
                     if found is not None and 0 < found.attempt.start <= now:
                         args = {"outcome": STILL_RUNNING}
                         bar = bar_of(found, STILL_RUNNING, RUNNING, now, args)
-                        events.append(bar_event(bar, self._zero))
+                        event = bar_event(bar, self._zero)
+                        if (event["tid"], event["ts"]) not in drawn:
+                            events.append(event)
                 self._write(events)
             self._closed = True
             self._file.close()

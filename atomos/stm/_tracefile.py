@@ -84,8 +84,9 @@ def arrow_event(number: int, row: int, at: int, *, start: bool) -> Event:
     return event if start else {**event, "bp": "e"}
 
 
-#: The files that are being written, as `os.path.samestat` tells them apart.
-_written: set[tuple[int, int]] = set()
+#: The files that are being written, as `os.path.samestat` tells them apart, and by
+#: whom. Entered with `setdefault`: of two that claim a file at once, one has it.
+_written: dict[tuple[int, int], TraceFile] = {}
 
 
 class TraceFile:
@@ -127,10 +128,9 @@ class TraceFile:
         if not stat.S_ISREG(found.st_mode):
             return None
         identity = found.st_dev, found.st_ino
-        if identity in _written:
+        if _written.setdefault(identity, self) is not self:
             self._file.close()
             raise self._refusal("another trace is being written to it")
-        _written.add(identity)
         self._file.truncate(0)
         return identity
 
@@ -164,7 +164,7 @@ class TraceFile:
     def drop(self) -> None:
         """Close it without writing: it is another process that goes on writing."""
         if self._identity is not None:
-            _written.discard(self._identity)
+            _written.pop(self._identity, None)
         self._file.close()
 
     def raise_error(self) -> None:

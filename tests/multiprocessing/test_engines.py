@@ -8,8 +8,10 @@ from time import monotonic
 import pytest
 from children import PATIENCE, Child
 from helpers import Job
+from interrupts import preempted_at_each_opcode, within
 
 from atomos.errors import SpaceClosedError, SpaceError
+from atomos.multiprocessing._connections import Pool
 from atomos.multiprocessing._engines import open_engine
 from atomos.multiprocessing._store import KEEP
 
@@ -229,6 +231,34 @@ def test_after_a_fork_both_go_on(engine):
     snapshot.end()
     assert engine.get(b"cb")[8:] == b"child"
     write(engine, a=b"3")
+
+
+@pytest.mark.parametrize("first", ["close", "end"])
+def test_closed_while_a_snapshot_ends(place, first):
+    """A connection to SQLite is closed once, and is not called after that."""
+
+    def scenario():
+        engine = open_engine("sqlite", place, durable=False, size=1 << 20)
+        snapshot, pool, used = engine.snapshot(), engine._pool, []
+
+        def end():
+            try:
+                snapshot.end()
+            except BaseException as error:
+                used.append(error)
+
+        def check(*_):
+            assert not used
+            assert not pool._all
+            assert not pool._idle
+            with pytest.raises(SpaceClosedError):
+                engine.get(b"ca")
+
+        both = (engine.close, end) if first == "close" else (end, engine.close)
+        return *both, check
+
+    moments = within(Pool.close, Pool._close_idle, Pool.give_back, Pool._drop)
+    assert preempted_at_each_opcode(scenario, moments) > 20
 
 
 def test_a_child_goes_on_when_the_parent_closes(opened):

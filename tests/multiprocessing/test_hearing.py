@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from threading import Event, current_thread
+from time import monotonic
 
 import pytest
 from children import Child
@@ -104,6 +106,38 @@ def test_who_waits_hears_that_the_space_is_closed(space, a):
     space.close()
     with pytest.raises(SpaceClosedError):
         waits.join()
+
+
+def test_who_looks_again_while_the_thread_ends_has_another_one(space, a, monkeypatch):
+    """The thread that listens has met an error, and has not come to its end yet."""
+    engine, listener = type(space._home.engine), space._home.listener
+    number, wake_all = engine.number, _listener.Listener._wake_all
+    broken, woken, go_on = Event(), Event(), Event()
+
+    def breaks(self):
+        if current_thread() is listener.thread and not broken.is_set():
+            broken.set()
+            raise OSError("once")
+        return number(self)
+
+    def wakes(self):
+        wake_all(self)
+        if broken.is_set() and not woken.is_set():
+            woken.set()
+            assert go_on.wait(PATIENCE)
+
+    monkeypatch.setattr(engine, "number", breaks)
+    monkeypatch.setattr(_listener.Listener, "_wake_all", wakes)
+    waits = start(lambda: a.wait_for(bool, PATIENCE))
+    try:
+        assert woken.wait(PATIENCE)
+        done_or_blocked(waits)  # it has looked, and sleeps again
+    finally:
+        go_on.set()
+    first = monotonic()
+    dosync(a.set)(1)
+    assert waits.join() == 1
+    assert monotonic() - first < PATIENCE / 2
 
 
 def answer(pipe, asked, answered, rounds):

@@ -269,6 +269,25 @@ def test_a_thread_that_ended_with_it_does_not_keep_it(queue, place):
     assert is_free(place)
 
 
+def test_a_thread_that_ended_with_it_is_not_taken_for_the_next_one(queue, place):
+    """A new thread has, in most cases, the ident of one that has ended."""
+
+    def holds():
+        queue.take()
+        return threading.get_ident()
+
+    def held():
+        return queue.held, threading.get_ident()
+
+    ident = elsewhere(holds)
+    found = [elsewhere(held) for _ in range(20)]
+    assert ident in [one for _, one in found]
+    assert not any(held for held, _ in found)
+    taken = [elsewhere(lambda: (queue.take(), queue.leave())) for _ in range(5)]
+    assert len(taken) == 5
+    assert is_free(place)
+
+
 def test_after_a_fork_the_child_holds_nothing(queue, place):
     queue.take()
 

@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 import pytest
 from helpers import Attempts, done_or_blocked, elsewhere, start
+from interrupts import preempted_at_each_opcode, within
 
 from atomos import dosync, multiprocessing, outside
 from atomos.errors import (
@@ -25,6 +26,8 @@ from atomos.errors import (
     SpaceFullError,
     WouldDeadlockError,
 )
+from atomos.multiprocessing import _homes
+from atomos.multiprocessing._space import Space
 
 
 @pytest.fixture
@@ -410,6 +413,28 @@ def test_a_close_that_was_cut_short_does_not_keep_it_closed(space, monkeypatch):
     with multiprocessing.open(space.path) as again:
         assert again.ref("ref").deref() == 1
     space._home.engine.close()
+
+
+def test_one_that_two_threads_close_at_once_and_a_third_one_opens(path, kind):
+    """It is closed once, so who has opened it again keeps it."""
+
+    def scenario():
+        space = multiprocessing.open(path, engine=kind)
+
+        def close_and_open():
+            space.close()
+            return multiprocessing.open(path, engine=kind)
+
+        def check(_, again):
+            try:
+                assert again.integer("n").increment_and_get() > 0
+            finally:
+                again.close()
+
+        return space.close, close_and_open, check
+
+    moments = within(Space.close, _homes.detach)
+    assert preempted_at_each_opcode(scenario, moments) > 20
 
 
 def test_what_was_made_and_changed_after_the_snapshot(space):
