@@ -204,11 +204,16 @@ class ARef(WaitedFor[T]):
             before after
         """
         extras: Extras | None = self._extras
-        if extras is None:
-            return
-        for key, fn in extras.watches.items():
+        if extras is not None:
+            self._call_watches(extras.watches, oldval, newval)
+
+    def _call_watches(
+        self, watches: dict[Any, Callable[[Any, Any, T, T], object]], old: T, new: T
+    ) -> None:
+        """Call some watches, which may have been taken off meanwhile."""
+        for key, fn in watches.items():
             try:
-                fn(key, self, oldval, newval)
+                fn(key, self, old, new)
             except Exception:
                 _logger.exception("watch %r of %s raised", key, self._label())
 

@@ -135,9 +135,18 @@ class SharedARef(ARef[T], Shared[T]):
             >>> tally.add_watch("print", print)
             >>> tally.remove_watch("print")
         """
-        more = bool(self.get_watches())
+        self._home.listener.begin(self)
         super().add_watch(key, fn)
-        self._home.listener.watch(self, more)
+        self._home.listener.watch(self)
+
+    def _notify(
+        self, watches: dict[Any, Callable[[Any, Any, T, T], object]], old: T, new: T
+    ) -> None:
+        """Call these watches; a `notify_watches` of a subclass as it is."""
+        if type(self).notify_watches is ARef.notify_watches:
+            self._call_watches(watches, old, new)
+        else:
+            self.notify_watches(old, new)
 
     def _committed(self, old: T, new: T) -> None:
         if self._extras.watches:

@@ -122,26 +122,38 @@ class Listener:
 
     # Watching
 
-    def watch(self, cell: Any, more: bool) -> None:
-        """Call the watches of `cell` from now on for the commits of all processes.
+    def begin(self, cell: Any) -> None:
+        """Note the value of `cell`, which is about to get a watch.
 
-        Args:
-            cell: The cell.
-            more: It had watches before, which may be owed a call.
+        If it has watches, they may be owed a call, and what they were told last stays.
+        The value is read before that is asked: a watch that another thread has added
+        before the commit of that value has been seen then.
         """
-        key = cell._key
         with self.lock:
-            if not (more and key in self.watched):
+            seen = self.home.newest(cell)
+            if not (cell._key in self.watched and cell.get_watches()):
+                told = Watched(cell, seen.record, seen.value)
+                self.watched = {**self.watched, cell._key: told}
+
+    def watch(self, cell: Any) -> None:
+        """Call the watches of `cell` from now on for the commits of all processes."""
+        with self.lock:
+            if cell._key not in self.watched:  # the teller saw it without a watch
                 seen = self.home.newest(cell)
                 told = Watched(cell, seen.record, seen.value)
-                self.watched = {**self.watched, key: told}
+                self.watched = {**self.watched, cell._key: told}
             if self.teller is None or not self.teller.is_alive():
                 self.teller = self._started("calls watches", self._tell)
         self.listen()
         self.report(cell)
 
     def report(self, cell: Any) -> None:
-        """Call the watches of `cell`, if there is a commit that they were not told."""
+        """Call the watches of `cell`, if there is a commit that they were not told.
+
+        All may have been taken off meanwhile, and others added, which must hear nothing
+        old. Who adds one notes the value first. So if what was noted is still in its
+        place once the watches have been looked up, none of them is younger.
+        """
         watched = self.watched.get(cell._key)
         if watched is None:
             return
@@ -151,7 +163,9 @@ class Listener:
                 return
             before, watched.value = watched.value, seen.value
             watched.record = seen.record
-        cell.notify_watches(before, seen.value)
+        watches = cell.get_watches()
+        if self.watched.get(cell._key) is watched:
+            cell._notify(watches, before, seen.value)
 
     def _tell(self) -> None:
         """Tell the watches of each commit, as long as there are any."""

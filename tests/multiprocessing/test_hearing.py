@@ -8,7 +8,7 @@ from time import monotonic
 
 import pytest
 from children import Child
-from helpers import done_or_blocked, start
+from helpers import done_or_blocked, start, until
 from shared import Process
 
 from atomos import dosync, multiprocessing
@@ -85,6 +85,29 @@ def test_a_watch_that_is_added_again_is_told_nothing_old(a):
     dosync(a.set)(1)
     a.add_watch("w", watch)
     dosync(a.set)(2)
+    assert told == [(1, 2)]
+
+
+def test_a_watch_that_is_added_while_others_are_told(a, monkeypatch):
+    """The teller is about to look at the value when all that it tells is gone."""
+    told, looks, home, go_on = [], [], a._home, Event()
+    newest = home.newest
+
+    def held_up(cell):
+        if current_thread() is home.listener.teller:
+            looks.append(cell)
+            assert go_on.wait(PATIENCE)
+        return newest(cell)
+
+    monkeypatch.setattr(type(home), "newest", lambda _, cell: held_up(cell))
+    a.add_watch("w", lambda *_: told.append("of the one that was taken off"))
+    until(lambda: looks)
+    a.remove_watch("w")
+    dosync(a.set)(1)
+    a.add_watch("w", lambda key, ref, old, new: told.append((old, new)))
+    go_on.set()
+    dosync(a.set)(2)
+    until(lambda: len(looks) > 1)  # so it has told what it was about to tell
     assert told == [(1, 2)]
 
 
