@@ -104,13 +104,14 @@ class Listener:
             awaited: The cells, and of each the version seen.
 
         Returns:
-            False if the deadline has passed first.
+            False if the deadline has passed first. True also when the space is closed:
+            nobody wakes who sleeps on, though its engine may still answer.
         """
         sleeper = Sleeper()
         self.sleepers[sleeper] = None
         try:
             self.listen()
-            while not self.home.changed(awaited):
+            while not (self.home.closed or self.home.changed(awaited)):
                 seconds = None if deadline is None else deadline - monotonic()
                 if seconds is not None and seconds <= 0:
                     return False

@@ -8,7 +8,7 @@ from time import monotonic
 
 import pytest
 from children import Child
-from helpers import done_or_blocked, start, until
+from helpers import blocked, done_or_blocked, start, until
 from shared import Process
 
 from atomos import dosync, multiprocessing
@@ -94,7 +94,7 @@ def test_a_watch_that_is_added_while_others_are_told(a, monkeypatch):
     newest = home.newest
 
     def held_up(cell):
-        if current_thread() is home.listener.teller:
+        if current_thread().name.startswith("atomos calls watches"):
             looks.append(cell)
             assert go_on.wait(PATIENCE)
         return newest(cell)
@@ -121,6 +121,25 @@ def test_a_fork_while_the_watches_are_told(a):
 
     with a._home.listener.watched[a._key].lock, Child(child) as one:
         assert one.hear() == [(0, 1)]
+
+
+def test_who_looks_again_while_the_space_is_closed_sleeps_no_more(
+    space, a, monkeypatch
+):
+    """It was woken, and the engine does still answer."""
+    waits = start(a.wait_for, bool)
+    blocked(waits)
+    engine = a._home.engine
+    close = engine.close
+
+    def closes():
+        done_or_blocked(waits)
+        close()
+
+    monkeypatch.setattr(type(engine), "close", lambda _: closes())
+    space.close()
+    with pytest.raises(SpaceClosedError):
+        waits.join()
 
 
 def test_who_waits_hears_that_the_space_is_closed(space, a):
