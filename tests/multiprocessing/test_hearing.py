@@ -88,7 +88,7 @@ def test_a_watch_that_is_added_again_is_told_nothing_old(a):
     assert told == [(1, 2)]
 
 
-def test_a_watch_that_is_added_while_others_are_told(a, monkeypatch):
+def test_a_watch_that_is_added_while_others_are_told(a, b, monkeypatch):
     """The teller is about to look at the value when all that it tells is gone."""
     told, looks, home, go_on = [], [], a._home, Event()
     newest = home.newest
@@ -99,8 +99,9 @@ def test_a_watch_that_is_added_while_others_are_told(a, monkeypatch):
             assert go_on.wait(PATIENCE)
         return newest(cell)
 
-    monkeypatch.setattr(type(home), "newest", lambda _, cell: held_up(cell))
     a.add_watch("w", lambda *_: told.append("of the one that was taken off"))
+    monkeypatch.setattr(type(home), "newest", lambda _, cell: held_up(cell))
+    dosync(b.set)(1)  # the teller looks
     until(lambda: looks)
     a.remove_watch("w")
     dosync(a.set)(1)
