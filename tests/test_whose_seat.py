@@ -18,7 +18,7 @@ from interrupts import stopped_once
 from atomos import Atom, Ref, atomically, dosync, outside
 from atomos.errors import CommuteError, NoTransactionError
 from atomos.stm._owner import Asyncio
-from atomos.stm._registry import my_record
+from atomos.stm._registry import my_record, registry
 from atomos.stm._seat import BLOCKS, seats
 
 
@@ -310,6 +310,42 @@ def test_a_thread_with_the_ident_of_a_dead_one_has_a_seat_of_its_own():
         thread.start()
         thread.join()
     assert len(set(found)) == 20, "no record was used twice"
+
+
+@pytest.mark.parametrize("late", [True, False])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_thread_that_uses_refs_in_its_very_last_finalizers(form, late):
+    """Its `threading.local` is cleared, that of the library maybe before.
+
+    The next thread has the same ident, and found the seat that was left behind.
+    """
+    ref, used, local = Ref(0), [], threading.local()
+
+    class Last:
+        def __del__(self):
+            used.append(transact(form, add))
+
+    def add():
+        return ref.alter(lambda n: n + 1)
+
+    def body():
+        if not late:
+            local.last = Last()
+        transact(form, add)
+        if late:
+            local.last = Last()
+        found.append((get_ident(), transact("block", add), transact("function", add)))
+
+    records, found = len(registry.records), []
+    for _ in range(10):
+        thread = threading.Thread(target=body)
+        thread.start()
+        thread.join()
+    assert len(found) == 10
+    assert len({ident for ident, *_ in found}) < 10, "no ident was used twice"
+    assert len(used) == 10
+    assert ref.deref() == 40
+    assert len(registry.records) <= records + 3, "they are not left behind"
 
 
 def test_what_is_being_imported_is_not_picked_up(monkeypatch):

@@ -203,13 +203,13 @@ def _replace(before: tuple[ThreadRecord, ...], after: tuple[ThreadRecord, ...]) 
     return False
 
 
-def _register() -> ThreadRecord:
-    """Make this thread's record, and drop those of threads that have ended."""
-    record = ThreadRecord()
+def _new_token(record: ThreadRecord, ident: int) -> _Token:
+    """Return the token with which the record ends, and no longer with another one."""
     token = _Token(record)
-    ident = record.ident
 
-    def ended(_: weakref.ref[_Token]) -> None:
+    def ended(reference: weakref.ref[_Token]) -> None:
+        if record.token is not reference:
+            return  # a later thread with the same ident has taken it over
         seat = seats.get(ident)
         if seat is not None and seat.thread is record:
             del seats[ident]
@@ -218,15 +218,36 @@ def _register() -> ThreadRecord:
         record.dead = True
 
     record.token = weakref.ref(token, ended)
-    while True:
+    return token
+
+
+def _taken_over(ident: int) -> ThreadRecord | None:
+    """Return the record of a thread that had the ident of this one, and has ended.
+
+    It has left its seat behind if its finalizers have used the library when its
+    `threading.local` was gone already, or if somebody still keeps its token. This
+    thread has found that seat, and may be in the middle of a transaction in it. So it
+    goes on with the record that belongs to it.
+    """
+    seat = seats.get(ident)
+    return None if seat is None or seat.thread.dead else seat.thread
+
+
+def _register() -> ThreadRecord:
+    """Make this thread's record, and drop those of threads that have ended."""
+    ident = get_ident()
+    taken_over = _taken_over(ident)
+    record = taken_over or ThreadRecord()
+    token = _new_token(record, ident)
+    while taken_over is None:
         before = registry.records
         # One whose commit was cut short is kept until its number is known to all.
         alive = [one for one in before if not one.dead or one.pending is not None]
         record.choose_place(alive)
         if _replace(before, (*alive, record)):
+            record.take_place()
+            record.mine[0] = 0
             break
-    record.take_place()
-    record.mine[0] = 0
     _local.token = token
     return record
 
