@@ -101,8 +101,9 @@ class World:
         }
 
     def dosync(self):
-        self.made.append(self.kind(self.losses))
-        return self.made[-1]
+        made = self.kind(self.losses)
+        self.made.append(made)  # another thread may append, too
+        return made
 
     def note(self, word):
         self.log.append(word)
