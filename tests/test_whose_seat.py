@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 import threading
@@ -17,6 +18,7 @@ from interrupts import stopped_once
 
 from atomos import Atom, Ref, atomically, dosync, outside
 from atomos.errors import CommuteError, NoTransactionError
+from atomos.stm import _registry
 from atomos.stm._owner import Asyncio
 from atomos.stm._registry import my_record, registry
 from atomos.stm._seat import BLOCKS, seats
@@ -346,6 +348,35 @@ def test_a_thread_that_uses_refs_in_its_very_last_finalizers(form, late):
     assert len(used) == 10
     assert ref.deref() == 40
     assert len(registry.records) <= records + 3, "they are not left behind"
+
+
+def test_a_token_that_outlives_its_thread_ends_no_later_one():
+    """Somebody keeps it, and drops it while the next thread with that ident runs."""
+    kept, found = [], []
+
+    def first():
+        atomically(Ref(0).set, 1)
+        kept.append((get_ident(), my_record(), _registry._local.token))
+
+    def later():
+        ident, record = kept[0][:2]
+        if get_ident() != ident:
+            return
+        ref = Ref(0)
+        with dosync():
+            ref.set(1)
+            kept.clear()
+            gc.collect()
+            ref.set(2)
+        found.append((my_record() is record, record.dead, ref.deref()))
+
+    threads = [threading.Thread(target=first)]
+    threads += [threading.Thread(target=later) for _ in range(20)]
+    for thread in threads:
+        if not found:
+            thread.start()
+            thread.join()
+    assert found == [(True, False, 2)]
 
 
 def test_what_is_being_imported_is_not_picked_up(monkeypatch):

@@ -133,20 +133,22 @@ class Listener:
         with self.lock:
             seen = self.home.newest(cell)
             if not (cell._key in self.watched and cell.get_watches()):
-                told = Watched(cell, seen.record, seen.value)
-                self.watched = {**self.watched, cell._key: told}
+                self._note(cell, seen)
 
     def watch(self, cell: Any) -> None:
         """Call the watches of `cell` from now on for the commits of all processes."""
         with self.lock:
             if cell._key not in self.watched:  # the teller saw it without a watch
-                seen = self.home.newest(cell)
-                told = Watched(cell, seen.record, seen.value)
-                self.watched = {**self.watched, cell._key: told}
+                self._note(cell, self.home.newest(cell))
             if self.teller is None or not self.teller.is_alive():
                 self.teller = self._started("calls watches", self._tell)
         self.listen()
         self.report(cell)
+
+    def _note(self, cell: Any, seen: Seen[Any]) -> None:
+        """Take `seen` for what the watches of `cell` were told last. Under `lock`."""
+        told = Watched(cell, seen.record, seen.value)
+        self.watched = {**self.watched, cell._key: told}
 
     def report(self, cell: Any) -> None:
         """Call the watches of `cell`, if there is a commit that they were not told.

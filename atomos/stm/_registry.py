@@ -12,6 +12,11 @@ A record dies with its thread: the only strong reference to its token is in
 that thread's `threading.local`, and the token's weak reference marks the
 record. Thread idents are reused, so an ident alone would not do. After a fork
 the records of all other threads are marked dead in the child.
+
+The last finalizers of a thread may use the library when its `threading.local` is gone
+already, and make a record and a seat that nothing ends. Likewise somebody may keep a
+token. The next thread with the same ident finds that seat, and takes the record over:
+from then on it ends with the token of that thread, and no longer with the one before.
 """
 
 from __future__ import annotations
@@ -204,12 +209,13 @@ def _replace(before: tuple[ThreadRecord, ...], after: tuple[ThreadRecord, ...]) 
 
 
 def _new_token(record: ThreadRecord, ident: int) -> _Token:
-    """Return the token with which the record ends, and no longer with another one."""
+    """Return the token with which the record ends, and no longer with another one.
+
+    The weak reference to the one before goes, and one that is gone is not called.
+    """
     token = _Token(record)
 
-    def ended(reference: weakref.ref[_Token]) -> None:
-        if record.token is not reference:
-            return  # a later thread with the same ident has taken it over
+    def ended(_: weakref.ref[_Token]) -> None:
         seat = seats.get(ident)
         if seat is not None and seat.thread is record:
             del seats[ident]
